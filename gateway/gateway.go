@@ -1,0 +1,221 @@
+// Package gateway holds the contracts between the edges and the core.
+//
+// An edge (gateway/smpp, gateway/sip, gateway/smtp, …) turns wire traffic into
+// Inbound messages and Reports and hands them to Core; it carries out the
+// Outbound messages that the core gives to its Sender. The package knows no
+// protocol and no flow: it is the vocabulary in which both sides talk.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors with which the core refuses what an edge hands over. The edge answers
+// them in its protocol's own words (SMPP ESME_RMSGQFUL, SMTP 451, HTTP 429 …).
+var (
+	// ErrOverload: a queue is full. The peer may try again later.
+	ErrOverload = errors.New("gateway: the core's queue is full")
+	// ErrStopping: the daemon drains and takes no new work.
+	ErrStopping = errors.New("gateway: the daemon is stopping")
+	// ErrUnavailable: the store refused a commit; nothing was kept.
+	ErrUnavailable = errors.New("gateway: the store does not commit")
+	// ErrNotFound: no such message is known (query, cancel, replace).
+	ErrNotFound = errors.New("gateway: no such message")
+	// ErrTooLate: the message left its schedule already (cancel, replace).
+	ErrTooLate = errors.New("gateway: the message can no longer be changed")
+)
+
+// Channel names a way to reach a person.
+type Channel string
+
+// The channels.
+const (
+	SMS   Channel = "sms"
+	Email Channel = "email"
+	Voice Channel = "voice"
+	Push  Channel = "push"
+	Chat  Channel = "chat"
+)
+
+// Inbound is one message from a person, or one part of it.
+type Inbound struct {
+	Channel Channel
+	Carrier string // configured name of the peer it came over
+	From    string // sender as the peer wrote it, in international digits where the type of number says so
+	To      string // our number, likewise
+	Text    string // decoded; empty while Fragment is set
+
+	// ID is the message id under which the edge answered or will answer the
+	// peer; unique within the daemon. Empty where the protocol has none.
+	ID string
+
+	// Fragment is set when the message is one part of several. The core keeps
+	// parts durably and puts them together (Assembler).
+	Fragment *Fragment
+
+	Received time.Time // when the gateway read it
+	// DeliverAt is when the peer wants the message to take effect
+	// (SMPP schedule_delivery_time); zero means now.
+	DeliverAt time.Time
+	// ReportWanted: the peer asked for a delivery report about ID.
+	ReportWanted bool
+	// ReportTo is the peer's address for that report where it differs from From.
+	Properties map[string]string // bounded extras an edge wants flows to see, such as a UDH port
+}
+
+// Fragment is one part of a concatenated message. Payload and Coding are the
+// wire's; the Assembler that the edge provides turns all parts into text.
+type Fragment struct {
+	Ref     uint16 // reference number shared by the parts
+	Total   uint8  // 1–255
+	Seq     uint8  // 1–Total
+	Coding  byte   // data_coding of this part
+	Header  []byte // user data header without its length octet, nil if none
+	Payload []byte // user data after the header
+}
+
+// Assembler joins the parts of one message, in order of Seq, missing ones nil,
+// into its text. It is pure.
+type Assembler func(parts []*Fragment) (text string, err error)
+
+// State is what became of an outbound message (SMPP 3.4 §5.2.28).
+type State uint8
+
+// The states. Final states are Delivered and beyond.
+const (
+	StateUnknown State = iota
+	Enroute
+	Accepted // accepted by a person on behalf of the recipient, or by the next hop
+	Delivered
+	Expired
+	Deleted
+	Undeliverable
+	Rejected
+)
+
+// Final reports that no further report is expected.
+func (s State) Final() bool { return s >= Delivered }
+
+// Failed reports a final state other than Delivered.
+func (s State) Failed() bool { return s > Delivered }
+
+// String gives the word used in configuration, API and metrics.
+func (s State) String() string {
+	switch s {
+	case Enroute:
+		return "enroute"
+	case Accepted:
+		return "accepted"
+	case Delivered:
+		return "delivered"
+	case Expired:
+		return "expired"
+	case Deleted:
+		return "deleted"
+	case Undeliverable:
+		return "undeliverable"
+	case Rejected:
+		return "rejected"
+	}
+	return "unknown"
+}
+
+// Report is a delivery report about an outbound message.
+type Report struct {
+	Channel Channel
+	Carrier string
+	// Keys are the normalised forms under which the message id may have been
+	// stored, likeliest first; short.
+	Keys []string
+	// Address is the recipient the report names; OtherAddress the other party,
+	// for peers that swap them.
+	Address, OtherAddress string
+	State                 State
+	Code                  string // the peer's error code, as written
+	Done                  time.Time
+	Received              time.Time
+}
+
+// Core takes what the edges bring in. Every done function is called exactly
+// once, from any goroutine, and must not block: with nil after the durable
+// commit, with one of the errors above when nothing was kept.
+type Core interface {
+	Inbound(m Inbound, done func(error))
+	Report(r Report, done func(error))
+	// Query tells the state of a message that a peer submitted (SMPP query_sm).
+	Query(ctx context.Context, carrier, id string) (State, time.Time, error)
+	// Cancel and Replace change a message that waits for its DeliverAt.
+	Cancel(ctx context.Context, carrier, id string) error
+	Replace(ctx context.Context, carrier, id string, text string, deliverAt time.Time) error
+}
+
+// Category decides what happens to a message whose fate a crash left open
+// (rule X2).
+type Category uint8
+
+// The categories.
+const (
+	Transactional Category = iota // sent again: at least once
+	Marketing                     // assumed sent: at most once
+)
+
+// Outbound is one message to a person.
+type Outbound struct {
+	ID       string // deterministic: run, element, step and attempt
+	Channel  Channel
+	Carrier  string // required carrier, or empty: routed
+	From, To string
+	Text     string
+	Category Category
+	// Expires is the end of validity; the edge passes the rest on to the peer.
+	Expires time.Time
+	// ReportWanted asks the peer for a delivery report.
+	ReportWanted bool
+	Attempt      uint8
+	// Sent counts the parts that a peer accepted in earlier attempts; they
+	// are not sent again. Ref is the concatenation reference they used.
+	Sent uint8
+	Ref  uint16
+	// Receipt is set when this is not a text but a delivery report to the
+	// carrier that submitted a message.
+	Receipt *Receipt
+}
+
+// Receipt is a delivery report that we owe to a peer.
+type Receipt struct {
+	ID              string // our message id
+	State           State
+	Submitted, Done time.Time
+	Text            string // first characters of the message
+}
+
+// Fate is how an attempt to send ended.
+type Fate uint8
+
+// The fates.
+const (
+	FateAccepted Fate = iota // a peer took every part
+	FateRetry                // temporary: try again after Result.After
+	FateRejected             // permanent: the peer, or a rule of ours, refused it
+	FateExpired              // validity ended before a peer took it
+	FateInDoubt              // written to the peer, answer never came (rule X2)
+)
+
+// Result is the outcome of one attempt.
+type Result struct {
+	Fate    Fate
+	Carrier string   // the peer that took or refused it
+	Keys    []string // per accepted part: normalised message id for matching reports; entries may be ""
+	Parts   uint8    // parts accepted over all attempts
+	Ref     uint16   // concatenation reference in use
+	Code    string   // status name, such as ESME_RTHROTTLED
+	After   time.Duration
+}
+
+// Sender carries out effects of one channel. Send never blocks longer than
+// ctx; done is called exactly once per message and must not block.
+type Sender interface {
+	Send(ctx context.Context, m Outbound, done func(Result))
+}
