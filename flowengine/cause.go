@@ -1,0 +1,72 @@
+package flowengine
+
+import "time"
+
+// Cause is one thing that happens to a person. The set of causes is closed:
+// Inbound, Timer, SendResult, Report and Eject.
+type Cause interface{ cause() }
+
+// Inbound is a complete message from the person to one of our numbers.
+type Inbound struct {
+	ID      string // message id, unique in the daemon
+	Channel string
+	Carrier string
+	From    Address // the sender's address, normalised
+	To      string  // our number, normalised
+	Text    string
+	At      time.Time // when the gateway received it
+}
+
+// Timer is a deadline that came.
+type Timer struct {
+	Flow   string
+	Number uint32 // entry number of the run
+	Seq    uint32 // Run.Seq for which it was set
+}
+
+// SendResult is the outcome of a Send.
+type SendResult struct {
+	ID      string // Send.ID
+	Origin  Origin
+	Carrier string
+	// Parts counts the units that were accepted: SMS parts, 1 for other
+	// channels, 0 when nothing was (rule M3).
+	Parts    uint8
+	Accepted bool
+	Reason   string // why not: rejected, expired, no_route, in_doubt, …
+	Code     string // the peer's own status name
+}
+
+// Report is a delivery report about a Send.
+type Report struct {
+	ID        string
+	Origin    Origin
+	Carrier   string
+	State     string // delivered, expired, undeliverable, …
+	Delivered bool
+	Final     bool
+	Code      string
+}
+
+// Eject takes the person out of a flow, or of one version of it (rules A4, E8, S7).
+type Eject struct {
+	Flow    string
+	Version uint32 // 0: any
+	Reason  string // stopped, api, deleted, …
+}
+
+func (*Inbound) cause()    {}
+func (*Timer) cause()      {}
+func (*SendResult) cause() {}
+func (*Report) cause()     {}
+func (*Eject) cause()      {}
+
+// Origin says which element sent something, so that results and metrics find back.
+type Origin struct {
+	Person  PersonID
+	Flow    string
+	Version uint32
+	Element string
+	Number  uint32 // entry number of the run
+	Seq     uint32 // Run.Seq when it was sent
+}

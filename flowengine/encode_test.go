@@ -1,0 +1,128 @@
+package flowengine
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func drawTime(t *rapid.T, label string) time.Time {
+	return time.UnixMilli(rapid.Int64Range(1, 4e12).Draw(t, label)).UTC()
+}
+
+func drawAttrs(t *rapid.T, label string) Attrs {
+	var a Attrs
+	for range rapid.IntRange(0, 5).Draw(t, label) {
+		a.Set(rapid.StringN(1, 20, 60).Draw(t, "name"), Value{
+			Type: Type(rapid.IntRange(1, 6).Draw(t, "type")),
+			Str:  rapid.StringN(0, 200, 800).Draw(t, "str"),
+			Num:  rapid.Int64().Draw(t, "num"),
+		})
+	}
+	return a
+}
+
+// What is stored comes back as it was.
+func TestPersonRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := Person{Created: drawTime(t, "created"), Attrs: drawAttrs(t, "attrs")}
+		for range rapid.IntRange(0, 3).Draw(t, "addresses") {
+			want.Addresses = append(want.Addresses, Address{Kind: Phone, Value: rapid.StringMatching(`[0-9]{3,15}`).Draw(t, "phone")})
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "tags") {
+			want.AddTag(NewTag(rapid.StringMatching(`[A-Za-z]{1,200}`).Draw(t, "tag")))
+		}
+		want.Block(Email)
+		var got Person
+		if err := DecodePerson(AppendPerson(nil, &want), &got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func TestPassagesRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := Passages{Waits: rapid.Uint64().Draw(t, "waits")}
+		for i := range rapid.IntRange(0, 3).Draw(t, "runs") {
+			r := Run{
+				Flow: "f", Version: uint32(i), Number: rapid.Uint32().Draw(t, "number"), Entry: "e", Entered: drawTime(t, "entered"),
+				Element: "el", Seq: rapid.Uint32().Draw(t, "seq"), Since: drawTime(t, "since"), Wait: 7, Sending: "x",
+				Steps: 3, Repeats: 1, Vars: drawAttrs(t, "vars"),
+			}
+			if rapid.Bool().Draw(t, "heard") {
+				r.Inbound = &Heard{Channel: "sms", From: "1", To: "2", Text: rapid.String().Draw(t, "text"), Keyword: "k", At: drawTime(t, "at")}
+			}
+			want.Runs = append(want.Runs, r)
+		}
+		m := want.Membership("f")
+		m.Entries, m.LastExit = 9, drawTime(t, "exit")
+		m.Recent = append(m.Recent, drawTime(t, "recent"))
+		m.visit(rapid.Uint32().Draw(t, "mark"))
+		want.Heard = append(want.Heard, Digest{Sum: rapid.Uint64().Draw(t, "sum"), At: drawTime(t, "heard at")})
+		var got Passages
+		if err := DecodePassages(AppendPassages(nil, &want), &got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func TestEventsRoundTrip(t *testing.T) {
+	want := []Event{
+		{Kind: Engaged, Flow: "f", Version: 2, Element: "ask", Number: 3, First: true},
+		{Kind: Accepted, Flow: "f", Version: 2, Element: "ask", Number: 3, Units: 4, Detail: string(make([]byte, 300))},
+	}
+	got, err := DecodeEvents(AppendEvents(nil, want), nil)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+}
+
+// A damaged record is an error and never a panic.
+func FuzzDecode(f *testing.F) {
+	f.Add(AppendPerson(nil, &Person{Created: time.UnixMilli(5), Attrs: Attrs{{"a", TextValue("b")}}}))
+	f.Add(AppendPassages(nil, &Passages{Runs: []Run{{Flow: "f", Inbound: &Heard{Text: "x"}}}}))
+	f.Add([]byte{0x12, 0x05, 0x01})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var o Origin
+		_, err := DecodeEvents(b, nil)
+		for _, err := range []error{err, DecodePerson(b, new(Person)), DecodePassages(b, new(Passages)), DecodeOrigin(b, &o)} {
+			if err != nil && !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("%v does not wrap ErrCorrupt", err)
+			}
+		}
+	})
+}
+
+func BenchmarkEncodePassages(b *testing.B) {
+	p := Passages{Runs: []Run{{Flow: "welcome", Version: 1, Number: 1, Entry: "e1", Entered: time.Now(), Element: "ask", Seq: 2, Since: time.Now(),
+		Inbound: &Heard{Channel: "sms", From: "385911234567", To: "38591000001", Text: "start", Keyword: "start", At: time.Now()}}}}
+	p.Membership("welcome").visit(77)
+	buf := AppendPassages(nil, &p)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendPassages(buf[:0], &p)
+	}
+}
+
+func BenchmarkDecodePassages(b *testing.B) {
+	p := Passages{Runs: []Run{{Flow: "welcome", Version: 1, Number: 1, Entry: "e1", Entered: time.Now(), Element: "ask", Seq: 2, Since: time.Now(),
+		Inbound: &Heard{Channel: "sms", From: "385911234567", To: "38591000001", Text: "start", Keyword: "start", At: time.Now()}}}}
+	p.Membership("welcome").visit(77)
+	buf := AppendPassages(nil, &p)
+	b.ReportAllocs()
+	for b.Loop() {
+		var q Passages
+		if err := DecodePassages(buf, &q); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

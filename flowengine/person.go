@@ -1,0 +1,125 @@
+package flowengine
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/text/cases"
+)
+
+// Person is the profile of one person.
+type Person struct {
+	ID        PersonID
+	Created   time.Time
+	Addresses []Address // the first of a kind is the preferred one
+	Attrs     Attrs
+	Tags      []Tag
+	// DoNotContact lists the kinds of address over which nothing may be sent.
+	DoNotContact []AddressKind
+}
+
+// Address is the preferred address of a kind, and whether there is one.
+func (p *Person) Address(k AddressKind) (string, bool) {
+	for _, a := range p.Addresses {
+		if a.Kind == k {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// Blocked reports that nothing may be sent over addresses of kind k.
+func (p *Person) Blocked(k AddressKind) bool { return slices.Contains(p.DoNotContact, k) }
+
+// Block adds k to the do-not-contact list and reports whether that changed it.
+func (p *Person) Block(k AddressKind) bool {
+	if p.Blocked(k) {
+		return false
+	}
+	p.DoNotContact = append(p.DoNotContact, k)
+	return true
+}
+
+// Unblock removes k from the do-not-contact list and reports whether that changed it.
+func (p *Person) Unblock(k AddressKind) bool {
+	n := len(p.DoNotContact)
+	p.DoNotContact = slices.DeleteFunc(p.DoNotContact, func(b AddressKind) bool { return b == k })
+	return len(p.DoNotContact) != n
+}
+
+// Attr is a named value.
+type Attr struct {
+	Name  string
+	Value Value
+}
+
+// Attrs are named values, ordered by name, each name once, none unset.
+type Attrs []Attr
+
+func (a Attrs) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(a, name, func(x Attr, n string) int { return strings.Compare(x.Name, n) })
+}
+
+// Get is the value of name; the unset value when there is none.
+func (a Attrs) Get(name string) Value {
+	if i, ok := a.find(name); ok {
+		return a[i].Value
+	}
+	return Value{}
+}
+
+// Set stores v under name, or removes name when v is unset, and reports
+// whether that changed anything.
+func (a *Attrs) Set(name string, v Value) bool {
+	i, ok := a.find(name)
+	switch {
+	case ok && v.Type == Unset:
+		*a = slices.Delete(*a, i, i+1)
+	case ok && (*a)[i].Value == v, !ok && v.Type == Unset:
+		return false
+	case ok:
+		(*a)[i].Value = v
+	default:
+		*a = slices.Insert(*a, i, Attr{name, v})
+	}
+	return true
+}
+
+// Tag marks a person. Two tags are the same when their folded forms are (rule X8);
+// the spelling of the first use is kept.
+type Tag struct {
+	Fold string // identity
+	Name string // as first written
+}
+
+// NewTag makes a tag from its name.
+func NewTag(name string) Tag {
+	name = strings.TrimSpace(name)
+	return Tag{Fold: cases.Fold().String(name), Name: name}
+}
+
+func (p *Person) findTag(t Tag) (int, bool) {
+	return slices.BinarySearchFunc(p.Tags, t.Fold, func(x Tag, f string) int { return strings.Compare(x.Fold, f) })
+}
+
+// HasTag reports whether the person bears t.
+func (p *Person) HasTag(t Tag) bool { _, ok := p.findTag(t); return ok }
+
+// AddTag adds t and reports whether the person did not bear it before (rule X8).
+func (p *Person) AddTag(t Tag) bool {
+	i, ok := p.findTag(t)
+	if !ok {
+		p.Tags = slices.Insert(p.Tags, i, t)
+	}
+	return !ok
+}
+
+// RemoveTag removes t and reports whether the person bore it.
+func (p *Person) RemoveTag(t Tag) bool {
+	i, ok := p.findTag(t)
+	if ok {
+		p.Tags = slices.Delete(p.Tags, i, i+1)
+	}
+	return ok
+}

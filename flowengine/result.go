@@ -1,0 +1,86 @@
+package flowengine
+
+import "time"
+
+// Result is what one step changes and what has to be done outside once the
+// change is durable (rule X1). Person and Passages given to Step are changed in
+// place; the flags say which of them have to be stored.
+type Result struct {
+	PersonChanged   bool
+	PassagesChanged bool
+
+	Sends  []Send
+	Timers []Deadline // to set
+	// Cancelled are deadlines that no longer matter.
+	Cancelled []Deadline
+	// Entered and Left are the runs that began to wait in a flow and those
+	// that ended, for the index of who is where. A run that began and ended in
+	// this step is in neither.
+	Entered, Left []RunKey
+
+	Log []Event // what happened, in order; metrics are its sum
+
+	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
+	// "no_match", "unrouted", "duplicate" or "refused".
+	Outcome string
+	Flow    string // the flow that consumed it
+}
+
+// RunKey names a run among those of its person.
+type RunKey struct {
+	Flow    string
+	Version uint32
+	Number  uint32
+}
+
+// Deadline is a timer of a run.
+type Deadline struct {
+	Due    time.Time
+	Flow   string
+	Number uint32
+	Seq    uint32
+}
+
+// Send asks for one message.
+type Send struct {
+	ID       string // run/element/seq; deterministic (rule X2)
+	Origin   Origin
+	Channel  string
+	From, To string
+	Text     string
+	// Expires is the end of validity (rule X11).
+	Expires   time.Time
+	Marketing bool // fate after a crash: assumed sent (rule X2)
+}
+
+// EventKind says what an Event tells. The numbers are stored.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	Entered   EventKind = 1 // a run began
+	Exited    EventKind = 2 // a run ended; Detail: reason
+	Refused   EventKind = 3 // an entry was refused; Detail: reason (rule R4)
+	Engaged   EventKind = 4 // a person arrived at Element (rule M1); First: never before in this flow (rule M2)
+	Left      EventKind = 5 // left Element through port Detail
+	Queued    EventKind = 6 // a message was given to its channel; Detail: message id
+	Accepted  EventKind = 7 // a carrier took Units parts (rule M3); Detail: message id
+	Failed    EventKind = 8 // it was not sent; Detail: reason
+	Delivered EventKind = 9 // final delivery report; Detail: state
+	NotSent   EventKind = 10
+	Received  EventKind = 11 // an inbound message was consumed; Detail: outcome
+	Updated   EventKind = 12 // a person attribute or tag changed; Detail: which
+)
+
+// Event is one line of a person's history. The metrics of a flow are sums over
+// the events of all persons, and a recount must agree with them (rule M5).
+type Event struct {
+	Kind    EventKind
+	Flow    string
+	Version uint32
+	Element string
+	Number  uint32 // entry number of the run
+	Units   uint32
+	First   bool
+	Detail  string
+}

@@ -1,0 +1,112 @@
+package flowengine
+
+import (
+	"slices"
+	"time"
+)
+
+// Passages is everything that flows remember of one person: the active runs,
+// the history that entry rules need, and the digests of what came in lately.
+type Passages struct {
+	Runs  []Run        // active ones, in order of entry
+	Flows []Membership // ordered by flow id
+	Heard []Digest     // latest inbound messages, newest last (rule R7)
+	// Waits counts the waits ever begun; it orders them (rule R3: the newest wins).
+	Waits uint64
+}
+
+// Run is one active passage of the person through a flow.
+type Run struct {
+	Flow    string
+	Version uint32 // ordinal of the version it is pinned to
+	Number  uint32 // entry number of the person in this flow, from 1
+	Entry   string // entry point it came through
+	Entered time.Time
+
+	Element string // where it stands
+	// Seq grows with every cause that the run consumes. A timer, result or
+	// click that carries another Seq is stale and changes nothing (rule X1).
+	Seq      uint32
+	Since    time.Time // when the wait at Element began
+	Deadline time.Time // when it times out; zero: never
+	Wait     uint64    // ordinal of the wait among the person's waits
+	Sending  string    // id of the message whose acceptance is awaited
+
+	Steps   uint32 // elements executed since entry (rule X3)
+	Repeats uint32 // of them, the last ones at Element without a wait
+	Vars    Attrs
+	Inbound *Heard // what ${inbound.…} means: the last message it consumed
+}
+
+// Heard is an inbound message as a flow sees it.
+type Heard struct {
+	Channel string
+	From    string // normalised
+	To      string // our number, normalised
+	Text    string
+	Keyword string // the keyword that matched, as configured; empty for any
+	At      time.Time
+}
+
+// Membership is a person's history with one flow, over all its versions.
+type Membership struct {
+	Flow     string
+	Entries  uint32      // accepted entries
+	Recent   []time.Time // times of the latest of them, oldest first, as many as entry limits look at (rule E4)
+	LastExit time.Time   // zero: never left (rule E3)
+	Visited  []uint32    // sorted ElementMarks of elements ever reached (rule M2)
+}
+
+// Digest remembers an inbound message for telling duplicates (rule R7).
+type Digest struct {
+	Sum uint64
+	At  time.Time
+}
+
+// maxHeard bounds Passages.Heard.
+const maxHeard = 8
+
+// Membership finds the history with a flow, or makes an empty one.
+func (p *Passages) Membership(flow string) *Membership {
+	i, ok := slices.BinarySearchFunc(p.Flows, flow, func(m Membership, f string) int {
+		switch {
+		case m.Flow < f:
+			return -1
+		case m.Flow > f:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		p.Flows = slices.Insert(p.Flows, i, Membership{Flow: flow})
+	}
+	return &p.Flows[i]
+}
+
+// Run finds the active run with that flow and entry number, or returns nil.
+func (p *Passages) Run(flow string, number uint32) *Run {
+	for i := range p.Runs {
+		if p.Runs[i].Number == number && p.Runs[i].Flow == flow {
+			return &p.Runs[i]
+		}
+	}
+	return nil
+}
+
+// InFlow reports whether a run of the flow is active.
+func (p *Passages) InFlow(flow string) bool {
+	return slices.ContainsFunc(p.Runs, func(r Run) bool { return r.Flow == flow })
+}
+
+func (p *Passages) removeRun(flow string, number uint32) {
+	p.Runs = slices.DeleteFunc(p.Runs, func(r Run) bool { return r.Number == number && r.Flow == flow })
+}
+
+// visit marks element as reached and reports whether it is the first time.
+func (m *Membership) visit(mark uint32) bool {
+	i, ok := slices.BinarySearch(m.Visited, mark)
+	if !ok {
+		m.Visited = slices.Insert(m.Visited, i, mark)
+	}
+	return !ok
+}
