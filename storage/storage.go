@@ -28,7 +28,7 @@ const (
 	// MaxKeyBytes is the length of the longest key. Keys are never empty.
 	MaxKeyBytes = 4 << 10
 	// MaxValueBytes is the length of the longest value.
-	MaxValueBytes = 1 << 20
+	MaxValueBytes = 512 << 10
 	// MaxBatchBytes is the size of the largest batch, by [Batch.Bytes].
 	MaxBatchBytes = 4 << 20
 	// MaxBatchOps is the number of operations in the longest batch.

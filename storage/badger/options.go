@@ -1,0 +1,71 @@
+package badger
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	engine "github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// Defaults of Options.
+const (
+	DefaultReserveBytes = 512 << 20
+	DefaultVerifyBytes  = 256 << 20
+)
+
+// tuned returns the engine's options.
+func tuned(opts Options) engine.Options {
+	tune := engine.DefaultOptions(opts.Dir).
+		// Durability: every batch is synced before it is acknowledged.
+		WithSyncWrites(true).
+		// A key has one writer: there are no conflicts to detect, and nobody
+		// reads a version older than the oldest snapshot.
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		// The largest batch must fit into 15 % of a memtable.
+		WithMemTableSize(memTableBytes).
+		WithNumMemtables(3).
+		// Values never leave the tree: the contract's largest is below this. The
+		// value log stays an empty file of twice this size on paper.
+		WithValueThreshold(1 << 20).
+		WithValueLogFileSize(1 << 20).
+		WithBaseTableSize(8 << 20).
+		WithBaseLevelSize(64 << 20).
+		WithNumCompactors(2).
+		WithCompression(options.Snappy).
+		WithBlockSize(4 << 10).
+		WithBlockCacheSize(32 << 20).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithMetricsEnabled(false).
+		WithNumGoroutines(1).
+		WithLogger(logger{opts.Log})
+	if len(opts.EncryptionKey) > 0 {
+		// Decrypted indexes can't be read from the mapped file; without room for
+		// them each lookup would decrypt one.
+		tune = tune.WithEncryptionKey(opts.EncryptionKey).WithIndexCacheSize(64 << 20)
+	}
+	return tune
+}
+
+// memTableBytes is the size at which a memtable is written to a table. It is
+// also the step in which memory is used: up to NumMemtables+1 of them exist.
+const memTableBytes = 32 << 20
+
+// logger hands the engine's lines to slog. What it calls information is of use
+// only to somebody who debugs the engine.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Errorf(format string, args ...any) { l.log.Error("storage engine", text(format, args)) }
+func (l logger) Warningf(format string, args ...any) {
+	l.log.Warn("storage engine", text(format, args))
+}
+func (l logger) Infof(format string, args ...any) { l.log.Debug("storage engine", text(format, args)) }
+
+// Debugf drops the line unread: there is one per batch.
+func (l logger) Debugf(string, ...any) {}
+
+func text(format string, args []any) slog.Attr {
+	return slog.String("text", strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
