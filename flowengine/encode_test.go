@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"trunkline/flowengine/record"
 )
 
 func drawTime(t *rapid.T, label string) time.Time {
@@ -95,8 +97,8 @@ func FuzzDecode(f *testing.F) {
 		var o Origin
 		_, err := DecodeEvents(b, nil)
 		for _, err := range []error{err, DecodePerson(b, new(Person)), DecodePassages(b, new(Passages)), DecodeOrigin(b, &o)} {
-			if err != nil && !errors.Is(err, ErrCorrupt) {
-				t.Fatalf("%v does not wrap ErrCorrupt", err)
+			if err != nil && !errors.Is(err, record.ErrDamaged) {
+				t.Fatalf("%v does not wrap ErrDamaged", err)
 			}
 		}
 	})

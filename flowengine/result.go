@@ -58,18 +58,18 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	Entered   EventKind = 1 // a run began
-	Exited    EventKind = 2 // a run ended; Detail: reason
-	Refused   EventKind = 3 // an entry was refused; Detail: reason (rule R4)
-	Engaged   EventKind = 4 // a person arrived at Element (rule M1); First: never before in this flow (rule M2)
-	Left      EventKind = 5 // left Element through port Detail
-	Queued    EventKind = 6 // a message was given to its channel; Detail: message id
-	Accepted  EventKind = 7 // a carrier took Units parts (rule M3); Detail: message id
-	Failed    EventKind = 8 // it was not sent; Detail: reason
-	Delivered EventKind = 9 // final delivery report; Detail: state
-	NotSent   EventKind = 10
-	Received  EventKind = 11 // an inbound message was consumed; Detail: outcome
-	Updated   EventKind = 12 // a person attribute or tag changed; Detail: which
+	Entered  EventKind = 1 // a run began
+	Exited   EventKind = 2 // a run ended; Detail: reason
+	Refused  EventKind = 3 // an entry was refused; Detail: reason (rule R4)
+	Engaged  EventKind = 4 // a person arrived at Element (rule M1); First: never before in this flow (rule M2)
+	Departed EventKind = 5 // went on from Element through port Detail
+	Queued   EventKind = 6 // a message was given to its channel; Detail: message id
+	Accepted EventKind = 7 // a carrier took Units parts (rule M3); Detail: message id
+	Failed   EventKind = 8 // it was not sent; Detail: reason
+	Reported EventKind = 9 // a final delivery report; Detail: state; First: delivered
+	NotSent  EventKind = 10
+	Received EventKind = 11 // an inbound message was consumed; Detail: outcome
+	Updated  EventKind = 12 // a person attribute or tag changed; Detail: which
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -68,15 +69,7 @@ const maxHeard = 8
 
 // Membership finds the history with a flow, or makes an empty one.
 func (p *Passages) Membership(flow string) *Membership {
-	i, ok := slices.BinarySearchFunc(p.Flows, flow, func(m Membership, f string) int {
-		switch {
-		case m.Flow < f:
-			return -1
-		case m.Flow > f:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(p.Flows, flow, func(m Membership, f string) int { return strings.Compare(m.Flow, f) })
 	if !ok {
 		p.Flows = slices.Insert(p.Flows, i, Membership{Flow: flow})
 	}
