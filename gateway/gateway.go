@@ -144,11 +144,14 @@ type Report struct {
 type Core interface {
 	Inbound(m Inbound, done func(error))
 	Report(r Report, done func(error))
-	// Query tells the state of a message that a peer submitted (SMPP query_sm).
-	Query(ctx context.Context, carrier, id string) (State, time.Time, error)
-	// Cancel and Replace change a message that waits for its DeliverAt.
-	Cancel(ctx context.Context, carrier, id string) error
-	Replace(ctx context.Context, carrier, id string, text string, deliverAt time.Time) error
+	// Query tells the state of a message that waits for its DeliverAt: from is
+	// the Inbound's From (SMPP 3.4 §4.8 names both). A message that took effect
+	// is not kept: ErrNotFound. The edge knows from the id that it was ours.
+	Query(ctx context.Context, carrier, from, id string) (State, time.Time, error)
+	// Cancel and Replace change a message that waits for its DeliverAt. A zero
+	// deliverAt leaves the time as it is.
+	Cancel(ctx context.Context, carrier, from, id string) error
+	Replace(ctx context.Context, carrier, from, id, text string, deliverAt time.Time) error
 }
 
 // Category decides what happens to a message whose fate a crash left open
@@ -214,8 +217,11 @@ type Result struct {
 	After   time.Duration
 }
 
-// Sender carries out effects of one channel. Send never blocks longer than
-// ctx; done is called exactly once per message and must not block.
+// Sender carries out effects of one channel. Send must not block: a message
+// that finds no free window waits in a bounded queue of the sender or is
+// answered with FateRetry. done is called exactly once per message, from any
+// goroutine, and must not block. ctx ends when the daemon stops: what was not
+// written to a peer by then is answered with FateRetry.
 type Sender interface {
 	Send(ctx context.Context, m Outbound, done func(Result))
 }
