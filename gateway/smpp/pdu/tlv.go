@@ -64,6 +64,19 @@ func (t TLVs) CString(tag Tag) ([]byte, bool) {
 	return v, ok
 }
 
+// SAR returns the reference, the number of parts and the number of this part,
+// from 1, of a message in parts. ok is false unless all three parameters are
+// there and agree: one alone is to be ignored (SMPP 3.4 §5.3.2.22).
+func (t TLVs) SAR() (ref uint16, total, seq uint8, ok bool) {
+	ref, hasRef := t.Uint16(TagSARMsgRefNum)
+	total, hasTotal := t.Uint8(TagSARTotalSegments)
+	seq, hasSeq := t.Uint8(TagSARSegmentSeqnum)
+	if !hasRef || !hasTotal || !hasSeq || seq == 0 || seq > total {
+		return 0, 0, 0, false
+	}
+	return ref, total, seq, true
+}
+
 // All yields the parameters in the order of the wire, repeated tags included.
 func (t TLVs) All() iter.Seq2[Tag, []byte] {
 	return func(yield func(Tag, []byte) bool) {
