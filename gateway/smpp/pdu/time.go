@@ -9,7 +9,7 @@ const timeSize = 17 // with NUL, SMPP 3.4 §7.1.1
 
 // ParseTime reads a time in the format YYMMDDhhmmsstnnp (SMPP 3.4 §7.1.1) of 16
 // octets without NUL. An absolute one ends in nn quarter hours ahead (p is +) or
-// behind (p is -) UTC and is returned in UTC, in the years 2000–2099. A relative
+// behind (p is -) UTC; it is returned in UTC, YY being a year from 2000. A relative
 // one ends in 000R; its years, months, days and so on are added to now, and
 // relative is true. An empty b is the zero time: the field was left out.
 //
