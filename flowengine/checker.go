@@ -1,0 +1,111 @@
+package flowengine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"trunkline/keyword"
+)
+
+// Checker is what an element checks its options with. Paths lead from the
+// element's own options into the file: keys are strings, list indexes ints. All
+// findings are collected; none ends the check.
+type Checker struct {
+	Schema   *Schema
+	Settings *Settings
+
+	numbers Numbers
+	targets map[string]string // of the element's ports
+	at      []any             // path of the element
+	report  func(path []any, warning bool, message string)
+}
+
+// Numbers says whether a number, as keyword.Number writes it, is one of ours on
+// a channel.
+type Numbers func(channel, number string) bool
+
+// Errorf reports an error about the element as a whole.
+func (c *Checker) Errorf(format string, args ...any) { c.ErrorfAt(nil, format, args...) }
+
+// ErrorfAt reports an error about one option.
+func (c *Checker) ErrorfAt(path []any, format string, args ...any) {
+	c.report(c.path(path), false, fmt.Sprintf(format, args...))
+}
+
+// WarnfAt reports what is probably not meant.
+func (c *Checker) WarnfAt(path []any, format string, args ...any) {
+	c.report(c.path(path), true, fmt.Sprintf(format, args...))
+}
+
+func (c *Checker) path(path []any) []any { return slices.Concat(c.at, path) }
+
+func (c *Checker) leads(port string) bool { return c.targets[port] != "" }
+
+// Template compiles a text.
+func (c *Checker) Template(source string, lenient bool, path ...any) *Template {
+	t, err := CompileTemplate(source, c.Schema, lenient)
+	if err != nil {
+		c.ErrorfAt(path, "%v", err)
+		return &Template{}
+	}
+	return t
+}
+
+// Expression compiles the inside of ${…}.
+func (c *Checker) Expression(source string, path ...any) *Expression {
+	e, err := CompileExpression(source, c.Schema, false)
+	if err != nil {
+		c.ErrorfAt(path, "%v", err)
+		return nil
+	}
+	return e
+}
+
+// Number normalises one of our numbers, which has to exist.
+func (c *Checker) Number(channel, number string, path ...any) string {
+	n := keyword.Number(number)
+	if c.numbers != nil && !c.numbers(channel, n) {
+		c.ErrorfAt(path, "%q is not one of our %s numbers; declare it among the numbers first", number, channel)
+	}
+	return n
+}
+
+// Sender normalises the sender of messages: one of our numbers, or a name.
+func (c *Checker) Sender(channel, from string, path ...any) string {
+	n := keyword.Number(from)
+	if n == "" {
+		c.ErrorfAt(path, "%q is neither a number nor a name", from)
+	}
+	if strings.Trim(n, "0123456789") == "" && c.numbers != nil && !c.numbers(channel, n) {
+		c.WarnfAt(path, "%q is not one of our %s numbers: answers to it will not arrive here", from, channel)
+	}
+	return n
+}
+
+// Keywords is `any` or a list of keywords.
+type Keywords struct {
+	Any   bool
+	Words []string
+}
+
+// Patterns prepares keywords for routing.
+func (c *Checker) Patterns(k Keywords, mode string, foldDiacritics bool, path ...any) []keyword.Pattern {
+	if k.Any {
+		return []keyword.Pattern{keyword.AnyPattern()}
+	}
+	m := keyword.Whole
+	if mode == "first_word" {
+		m = keyword.FirstWord
+	}
+	var patterns []keyword.Pattern
+	for _, w := range k.Words {
+		p, err := keyword.NewPattern(w, m, foldDiacritics)
+		if err != nil {
+			c.ErrorfAt(path, "%v", err)
+			continue
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns
+}

@@ -1,0 +1,90 @@
+package flowengine
+
+import "time"
+
+// Element is the behaviour of one element type. Its implementation is a struct
+// whose fields are the element's options in a flow file; everything about an
+// element type (options, checks, behaviour) is in one file, element_<type>.go,
+// and it is listed in elementTypes.
+type Element interface {
+	// Ports lists the outcomes that `on:` may name. A port without a target
+	// ends the run.
+	Ports() []string
+	// Check reports what is wrong with the options, beyond what their tags say.
+	Check(c *Checker)
+	// Arrive is called when a run reaches the element.
+	Arrive(x *Passage) Outcome
+}
+
+// Waiting is an Element at which a run can stand until a later cause.
+type Waiting interface {
+	Element
+	// Resume is called with a cause that is meant for the waiting run: its
+	// Timer, the SendResult of its message, or an Inbound that it consumes.
+	Resume(x *Passage, c Cause) Outcome
+}
+
+// Outcome tells what a run does after an element: leave through a port, wait,
+// or end. Make it with Take, WaitUntil, WaitForSend or End.
+type Outcome struct {
+	port   string
+	target string // overrides the target of port, for branches with their own `next`
+	wait   bool
+	until  time.Time
+	send   string
+	end    string
+}
+
+// Take leaves through a port.
+func Take(port string) Outcome { return Outcome{port: port} }
+
+// Branch leaves through a port to an explicit target; "" ends the run.
+func Branch(port, target string) Outcome {
+	if target == "" {
+		return Outcome{port: port, end: "completed"}
+	}
+	return Outcome{port: port, target: target}
+}
+
+// WaitUntil stays until t at the latest; the zero time stays for ever.
+func WaitUntil(t time.Time) Outcome { return Outcome{wait: true, until: t} }
+
+// WaitForSend stays until the result of the message with that id is known.
+func WaitForSend(id string) Outcome { return Outcome{wait: true, send: id} }
+
+// End ends the run for the given reason.
+func End(reason string) Outcome { return Outcome{end: reason} }
+
+// Passage is what an element sees of the step it takes part in. It is valid
+// during one call.
+type Passage struct {
+	Set     *Set
+	Version *Version
+	Person  *Person
+	State   *Passages
+	Run     *Run
+	Element string // id of the element
+	Now     time.Time
+
+	result *Result
+}
+
+// Send gives a message to its channel and returns its id.
+func (x *Passage) Send(s Send) string {
+	s.ID = messageID(x.Run, x.Person.ID, x.Element)
+	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
+	x.result.Sends = append(x.result.Sends, s)
+	x.Log(Queued, s.ID)
+	return s.ID
+}
+
+// Log adds an event about the element to the person's history.
+func (x *Passage) Log(kind EventKind, detail string) {
+	x.result.Log = append(x.result.Log, Event{Kind: kind, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Detail: detail})
+}
+
+// PersonChanged notes that the profile has to be stored, and logs what changed.
+func (x *Passage) PersonChanged(what string) {
+	x.result.PersonChanged = true
+	x.Log(Updated, what)
+}

@@ -1,0 +1,221 @@
+package flowengine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"trunkline/keyword"
+)
+
+// Outcomes of an inbound message: who consumed it (rules R1, R2).
+const (
+	OutcomeReserved  = "reserved"
+	OutcomeWait      = "wait"
+	OutcomeEntry     = "entry"
+	OutcomeNoMatch   = "no_match"
+	OutcomeRefused   = "refused" // consumed by an entry that did not admit the person (rule R4)
+	OutcomeUnrouted  = "unrouted"
+	OutcomeDuplicate = "duplicate"
+)
+
+// inbound finds the one consumer of a message and lets it act (rules R1–R8).
+func (st *step) inbound(in *Inbound) {
+	number := st.set.Number(in.Channel, in.To)
+	if number != nil && st.duplicate(in, number.DuplicateWindow) {
+		st.result.Outcome = OutcomeDuplicate
+		return
+	}
+	message := keyword.Prepare(in.Text)
+	found := st.set.table.Lookup(in.To, keyword.Channel(in.Channel), message)
+	waits, runs := st.waits(in)
+	consumer := keyword.Decide(found, message, waits, in.At.UnixMilli())
+	heard := &Heard{Channel: in.Channel, From: in.From.Value, To: in.To, Text: in.Text, Keyword: consumer.Keyword, At: in.At}
+	switch consumer.Kind {
+	case keyword.ByReserved:
+		st.reserved(in, number, consumer.Word)
+	case keyword.ByWait, keyword.ByNoMatch:
+		st.result.Outcome = OutcomeWait
+		if consumer.Kind == keyword.ByNoMatch {
+			st.result.Outcome = OutcomeNoMatch
+		}
+		st.answer(runs[consumer.Wait], in, heard, consumer.Branch)
+	case keyword.ByEntry:
+		st.offer(found, consumer, in, number, heard)
+	default:
+		st.unrouted(in, number)
+	}
+	st.log(Event{Kind: Received, Flow: st.result.Flow, Detail: st.result.Outcome})
+}
+
+// duplicate tells whether the same message came a moment ago, and remembers it
+// (rule R7).
+func (st *step) duplicate(in *Inbound, window time.Duration) bool {
+	if window <= 0 {
+		return false
+	}
+	var h xxhash.Digest
+	h.Reset()
+	for _, s := range [...]string{in.Channel, in.From.Value, in.To, in.Text} {
+		_, _ = h.WriteString(s)
+		_, _ = h.Write([]byte{0})
+	}
+	sum := h.Sum64()
+	ps := st.passages
+	ps.Heard = slices.DeleteFunc(ps.Heard, func(d Digest) bool { return !d.At.After(st.now.Add(-window)) })
+	if slices.ContainsFunc(ps.Heard, func(d Digest) bool { return d.Sum == sum }) {
+		return true
+	}
+	if len(ps.Heard) == maxHeard {
+		ps.Heard = slices.Delete(ps.Heard, 0, 1)
+	}
+	ps.Heard = append(ps.Heard, Digest{sum, st.now})
+	st.result.PassagesChanged = true
+	return false
+}
+
+// waits lists the waits that could consume the message, and the runs they
+// belong to. A run that waits for its question to be accepted by a carrier
+// counts as waiting for the answer already: an answer proves that the question
+// arrived, whatever became of its response.
+func (st *step) waits(in *Inbound) (waits []keyword.Wait, runs []*Run) {
+	for i := range st.passages.Runs {
+		run := &st.passages.Runs[i]
+		flow := st.set.Flow(run.Flow)
+		if flow == nil || flow.State == Paused {
+			continue
+		}
+		v := flow.Version(run.Version)
+		if v == nil {
+			continue
+		}
+		node := v.Node(run.Element)
+		if node != nil && run.Sending != "" {
+			node = v.Node(node.Targets[portSent])
+		}
+		if node == nil {
+			continue
+		}
+		e, ok := node.Element.(*EvaluateInboundMessage)
+		if !ok || !e.hears(run, in) {
+			continue
+		}
+		waits = append(waits, keyword.Wait{
+			Branches: e.patterns, NoMatch: node.Targets[portNoMatch] != "", Since: run.Since.UnixMilli(), Ordinal: run.Wait,
+			Flow: run.Flow, Priority: v.Settings.Priority,
+		})
+		runs = append(runs, run)
+	}
+	return waits, runs
+}
+
+// answer gives a message to the run that waits for it.
+func (st *step) answer(run *Run, in *Inbound, heard *Heard, branch int) {
+	st.result.Flow = run.Flow
+	run.Inbound = heard
+	v := st.version(run)
+	if run.Sending != "" { // the answer overtook the carrier's response
+		node := v.Node(run.Element)
+		st.endWait(run)
+		st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: portSent})
+		target := node.Targets[portSent]
+		first := st.passages.Membership(run.Flow).visit(v.Node(target).Mark)
+		run.Element = target
+		run.Steps++
+		st.log(Event{Kind: Engaged, Flow: run.Flow, Version: run.Version, Element: target, Number: run.Number, First: first})
+	}
+	st.resume(run, &answered{Inbound: in, branch: branch})
+}
+
+// answered is an Inbound together with the branch that keyword routing chose;
+// -1: none matched.
+type answered struct {
+	*Inbound
+	branch int
+}
+
+// offer lets entry points take the message, best first. One that refuses the
+// person consumes the message all the same, unless it says `fallthrough`
+// (rule R4). A flow outside of its time is as good as none (rule S2).
+func (st *step) offer(found keyword.Result, c keyword.Consumer, in *Inbound, number *Number, heard *Heard) {
+	for {
+		ref := st.set.entries[c.Index]
+		heard.Keyword = c.Keyword
+		st.result.Flow = ref.flow.ID
+		reason := st.refuses(ref, heard)
+		if reason == "" {
+			if ref.entry.Interrupts { // R5
+				for i := len(st.passages.Runs) - 1; i >= 0; i-- {
+					st.exit(&st.passages.Runs[i], "interrupted")
+				}
+			}
+			st.result.Outcome = OutcomeEntry
+			st.enter(ref, heard)
+			return
+		}
+		st.log(Event{Kind: Refused, Flow: ref.flow.ID, Version: ref.version.Ordinal, Detail: reason})
+		if !ref.entry.Fallthrough && reason != RefusedNotActive {
+			st.result.Outcome = OutcomeRefused
+			return
+		}
+		next, ok := found.After(c)
+		if !ok {
+			st.unrouted(in, number)
+			return
+		}
+		c = next
+	}
+}
+
+// refuses says why an entry does not admit the person now, or "".
+func (st *step) refuses(ref entryRef, heard *Heard) string {
+	settings := &ref.version.Settings
+	if ref.flow.State != Active || !settings.open(st.now) { // S1, S2
+		return RefusedNotActive
+	}
+	if ref.entry.When != nil {
+		probe := Run{Flow: ref.flow.ID, Version: ref.version.Ordinal, Inbound: heard}
+		yes, err := ref.entry.When.True(st.passage(&probe, ref.version))
+		switch {
+		case err != nil:
+			return refusedDamagedEntry
+		case !yes:
+			return RefusedCondition
+		}
+	}
+	return settings.admit(st.passages, st.passages.Membership(ref.flow.ID), ref.flow.ID, st.now)
+}
+
+// reserved handles STOP, START and HELP before any flow sees them (rule K8).
+func (st *step) reserved(in *Inbound, number *Number, word keyword.Word) {
+	st.result.Outcome = OutcomeReserved
+	switch word {
+	case keyword.Stop:
+		st.result.PersonChanged = st.person.Block(in.From.Kind) || st.result.PersonChanged
+	case keyword.Start:
+		st.result.PersonChanged = st.person.Unblock(in.From.Kind) || st.result.PersonChanged
+	}
+	st.reply(in, number.Replies[word.String()])
+}
+
+// unrouted lets the number answer a message that nobody consumes (rule R1, rank 7).
+func (st *step) unrouted(in *Inbound, number *Number) {
+	st.result.Outcome, st.result.Flow = OutcomeUnrouted, ""
+	if number != nil && !st.person.Blocked(in.From.Kind) {
+		st.reply(in, number.Default)
+	}
+}
+
+// reply sends a fixed text back, outside of any flow.
+func (st *step) reply(in *Inbound, text string) {
+	if text == "" {
+		return
+	}
+	id := st.person.ID.String() + "/" + in.ID
+	st.result.Sends = append(st.result.Sends, Send{
+		ID: id, Origin: Origin{Person: st.person.ID}, Channel: in.Channel, From: in.To, To: in.From.Value, Text: text,
+		Expires: st.now.Add(MaxValidity),
+	})
+	st.log(Event{Kind: Queued, Detail: id})
+}

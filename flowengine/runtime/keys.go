@@ -1,0 +1,144 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"time"
+
+	"trunkline/flowengine"
+)
+
+// A key is the owner's shard (two bytes, big-endian), the kind of record (one
+// byte) and what identifies the record. The kinds:
+const (
+	kindPerson    = 'p' // person → profile
+	kindPassages  = 's' // person → what flows remember of the person
+	kindAddress   = 'i' // address → person
+	kindActive    = 'a' // flow, version, person, number → empty: who is where
+	kindLog       = 'l' // person, time, sequence → history
+	kindTimer     = 't' // due, target → deadline
+	kindOutbox    = 'o' // due, sequence, message id → message to send
+	kindMessage   = 'm' // carrier, carrier's message id → origin, for delivery reports
+	kindEarly     = 'e' // carrier, carrier's message id → report that came before its message
+	kindTally     = 'c' // flow, day → counters
+	kindFragments = 'f' // from, to, reference → parts of a message
+	kindDeferred  = 'd' // message id → due time of a message that waits for its schedule
+	kindCursor    = 'x' // kind of queue → low-water mark of its due times
+)
+
+// metaShard holds what belongs to no person; it is beyond the persons' shards.
+const metaShard = flowengine.Shard(0xFFFF)
+
+// Kinds of records in metaShard.
+const (
+	kindFlow    = 'f' // flow → state and list of versions
+	kindVersion = 'v' // flow, ordinal → definition
+	kindBoot    = 'b' // number of starts
+)
+
+func appendPrefix(b []byte, s flowengine.Shard, kind byte) []byte {
+	return append(binary.BigEndian.AppendUint16(b, uint16(s)), kind)
+}
+
+func personKey(b []byte, kind byte, id flowengine.PersonID) []byte {
+	return append(appendPrefix(b, id.Shard(), kind), id[2:]...)
+}
+
+func addressKey(b []byte, a flowengine.Address) []byte {
+	b = append(appendPrefix(b, a.Shard(), kindAddress), byte(a.Kind))
+	return append(b, a.Value...)
+}
+
+func activePrefix(b []byte, s flowengine.Shard, flow string, version uint32) []byte {
+	b = append(append(appendPrefix(b, s, kindActive), flow...), 0)
+	if version == 0 {
+		return b
+	}
+	return binary.BigEndian.AppendUint32(b, version)
+}
+
+func activeKey(b []byte, id flowengine.PersonID, k flowengine.RunKey) []byte {
+	b = activePrefix(b, id.Shard(), k.Flow, k.Version)
+	return binary.BigEndian.AppendUint32(append(b, id[2:]...), k.Number)
+}
+
+// activePerson reads the person out of an activeKey.
+func activePerson(s flowengine.Shard, key []byte) (id flowengine.PersonID, ok bool) {
+	const tail = 14 + 4
+	if len(key) < tail {
+		return id, false
+	}
+	binary.BigEndian.PutUint16(id[:2], uint16(s))
+	copy(id[2:], key[len(key)-tail:])
+	return id, true
+}
+
+func logKey(b []byte, id flowengine.PersonID, at time.Time, seq uint32) []byte {
+	b = personKey(b, kindLog, id)
+	b = binary.BigEndian.AppendUint64(b, uint64(at.UnixMilli()))
+	return binary.BigEndian.AppendUint32(b, seq)
+}
+
+// dueKey is the key of an entry of a due queue.
+func dueKey(b []byte, s flowengine.Shard, kind byte, due time.Time, id []byte) []byte {
+	b = binary.BigEndian.AppendUint64(appendPrefix(b, s, kind), uint64(max(due.UnixMilli(), 0)))
+	return append(b, id...)
+}
+
+// dueOf reads the due time, in Unix milliseconds, out of a dueKey.
+func dueOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[3:11])) }
+
+// timerID identifies a run's deadline within its shard.
+func timerID(b []byte, id flowengine.PersonID, d flowengine.Deadline) []byte {
+	b = append(b, id[2:]...)
+	b = binary.BigEndian.AppendUint32(b, d.Number)
+	b = binary.BigEndian.AppendUint32(b, d.Seq)
+	return append(b, d.Flow...)
+}
+
+func messageKey(b []byte, s flowengine.Shard, kind byte, carrier, key string) []byte {
+	b = append(append(appendPrefix(b, s, kind), carrier...), 0)
+	return append(b, key...)
+}
+
+func tallyKey(b []byte, s flowengine.Shard, flow string, day uint32) []byte {
+	b = append(append(appendPrefix(b, s, kindTally), flow...), 0)
+	return binary.BigEndian.AppendUint32(b, day)
+}
+
+func cursorKey(b []byte, s flowengine.Shard, kind byte) []byte {
+	return append(appendPrefix(b, s, kindCursor), kind)
+}
+
+// successor is the smallest key above key.
+func successor(key []byte) []byte { return append(append([]byte{}, key...), 0) }
+
+// runTimerKey is the key of a run's deadline in the timers.
+func runTimerKey(b []byte, id flowengine.PersonID, d flowengine.Deadline) []byte {
+	b = dueKey(b, id.Shard(), kindTimer, d.Due, nil)
+	return timerID(b, id, d)
+}
+
+// parseRunTimer reads what runTimerKey wrote.
+func parseRunTimer(key []byte) (id flowengine.PersonID, t flowengine.Timer, ok bool) {
+	const head, tail = 3 + 8, 14 + 4 + 4
+	if len(key) < head+tail {
+		return id, t, false
+	}
+	copy(id[:2], key)
+	rest := key[head:]
+	copy(id[2:], rest)
+	t.Number = binary.BigEndian.Uint32(rest[14:])
+	t.Seq = binary.BigEndian.Uint32(rest[18:])
+	t.Flow = string(rest[22:])
+	return id, t, true
+}
+
+// shardOf reads the owner out of a key.
+func shardOf(key []byte) flowengine.Shard {
+	return flowengine.Shard(binary.BigEndian.Uint16(key))
+}
+
+func deferredKey(carrier string, from flowengine.Address, id string) []byte {
+	b := append(append(appendPrefix(nil, from.Shard(), kindDeferred), carrier...), 0)
+	return append(b, id...)
+}

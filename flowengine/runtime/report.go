@@ -1,0 +1,312 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"trunkline/flowengine"
+	"trunkline/flowengine/record"
+)
+
+// States of a message, as delivery reports tell them.
+const (
+	StateEnroute       = "enroute"
+	StateAccepted      = "accepted"
+	StateDelivered     = "delivered"
+	StateExpired       = "expired"
+	StateDeleted       = "deleted"
+	StateUndeliverable = "undeliverable"
+	StateRejected      = "rejected"
+	StateUnknown       = "unknown"
+)
+
+// earlyMost bounds the reports per shard that wait for their message.
+const earlyMost = 1024
+
+// Delivery is a delivery report as an edge hands it over.
+type Delivery struct {
+	Carrier string
+	// Keys are the normalised forms under which the message may be known,
+	// likeliest first.
+	Keys []string
+	// To is the recipient of the message, Other the other address of the report,
+	// for peers that swap them. Both are normalised.
+	To, Other string
+	State     string
+	Final     bool // no further report is expected
+	Code      string
+	At        time.Time
+}
+
+// expected is what is known of a message part whose report has yet to come.
+type expected struct {
+	ID          string
+	Origin      flowengine.Origin
+	Part, Parts uint8
+	Done        bool   // its final report came
+	Arrived     []byte // parts delivered so far; only in the record of the first part
+	Failed      bool   // a final report other than delivered was told already; likewise
+}
+
+const (
+	expID = iota + 1
+	expOrigin
+	expPart
+	expParts
+	expDone
+	expArrived
+	expFailed
+)
+
+func (x *expected) append(b []byte) []byte {
+	b = record.AppendString(b, expID, x.ID)
+	b = record.AppendNested(b, expOrigin, func(b []byte) []byte { return flowengine.AppendOrigin(b, &x.Origin) })
+	b = record.AppendUint(b, expPart, uint64(x.Part))
+	b = record.AppendUint(b, expParts, uint64(x.Parts))
+	b = record.AppendBool(b, expDone, x.Done)
+	if len(x.Arrived) > 0 {
+		b = record.AppendBytes(b, expArrived, x.Arrived)
+	}
+	return record.AppendBool(b, expFailed, x.Failed)
+}
+
+func decodeExpected(b []byte) (*expected, error) {
+	x := new(expected)
+	return x, record.Decode(b, "expected report", func(f record.Field) (err error) {
+		switch f.Num {
+		case expID:
+			x.ID = string(f.Bytes)
+		case expOrigin:
+			err = flowengine.DecodeOrigin(f.Bytes, &x.Origin)
+		case expPart:
+			x.Part = uint8(f.Uint)
+		case expParts:
+			x.Parts = uint8(f.Uint)
+		case expDone:
+			x.Done = f.Bool()
+		case expArrived:
+			x.Arrived = append([]byte(nil), f.Bytes...)
+		case expFailed:
+			x.Failed = f.Bool()
+		}
+		return err
+	})
+}
+
+// expectReport notes a message part. A report that overtook the carrier's
+// response takes effect now.
+func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expected) error {
+	k := messageKey(nil, to.Shard(), kindMessage, carrier, key)
+	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
+	if tx.ex.early[to.Shard()] == 0 {
+		return nil
+	}
+	early := messageKey(nil, to.Shard(), kindEarly, carrier, key)
+	value, err := tx.get(early)
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d, err := decodeDelivery(value)
+	if err != nil {
+		return err
+	}
+	for _, key := range d.Keys {
+		if early := messageKey(nil, to.Shard(), kindEarly, carrier, key); tx.has(early) {
+			tx.delete(early)
+			tx.ex.early[to.Shard()]--
+		}
+	}
+	return tx.reported(to, carrier, k, x, d)
+}
+
+// report looks for the message that a delivery report is about. One that is
+// not known, yet, is kept.
+func (tx *txn) report(d *Delivery, to flowengine.Address) error {
+	for _, key := range d.Keys {
+		k := messageKey(nil, to.Shard(), kindMessage, d.Carrier, key)
+		value, err := tx.get(k)
+		if isNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		x, err := decodeExpected(value)
+		if err != nil {
+			return err
+		}
+		return tx.reported(to, d.Carrier, k, x, d)
+	}
+	if len(d.Keys) == 0 {
+		tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
+		return nil
+	}
+	s := to.Shard()
+	if tx.ex.early[s] >= earlyMost {
+		tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
+		tx.ex.rt.log.Warn("a delivery report matches no message, and too many such wait already", "carrier", d.Carrier, "message_id", d.Keys[0])
+		return nil
+	}
+	for _, key := range d.Keys {
+		early := messageKey(nil, s, kindEarly, d.Carrier, key)
+		if _, err := tx.get(early); isNotFound(err) {
+			tx.ex.early[s]++
+		}
+		tx.put(early, d.append(nil), time.Time{})
+	}
+	tx.ex.rt.metrics.reports.WithLabelValues("early").Inc()
+	return nil
+}
+
+// reported lets a report act on its message. A message of several parts is
+// delivered when all of them are, and has failed when the first one has.
+func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expected, d *Delivery) error {
+	count := tx.ex.rt.metrics.reports
+	if x.Done {
+		count.WithLabelValues("duplicate").Inc()
+		return nil
+	}
+	if !d.Final {
+		count.WithLabelValues("intermediate").Inc()
+		return nil
+	}
+	x.Done = true
+	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
+	count.WithLabelValues("matched").Inc()
+	if x.Parts > 1 {
+		whole, err := tx.partReported(to, carrier, x, d.State == StateDelivered)
+		if err != nil || !whole {
+			return err
+		}
+	}
+	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
+		return nil
+	}
+	c := &flowengine.Report{
+		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code,
+	}
+	told := func(tx *txn) error {
+		person, err := tx.member(x.Origin.Person)
+		if err == nil && person.exists {
+			tx.step(person, c)
+		}
+		return err
+	}
+	if owner := tx.ex.rt.owner(x.Origin.Person.Shard()); owner != tx.ex {
+		owner.submit(task{name: "report", run: told})
+		return nil
+	}
+	return told(tx)
+}
+
+// partReported adds the report about one part to what is known of the whole
+// message, and tells whether the whole message has come to its end with it.
+func (tx *txn) partReported(to flowengine.Address, carrier string, part *expected, delivered bool) (whole bool, err error) {
+	k := messageKey(nil, to.Shard(), kindMessage, carrier, "\x00"+part.ID)
+	x := &expected{ID: part.ID, Origin: part.Origin, Parts: part.Parts}
+	value, err := tx.get(k)
+	switch {
+	case err == nil:
+		if x, err = decodeExpected(value); err != nil {
+			return false, err
+		}
+	case !isNotFound(err):
+		return false, err
+	}
+	if delivered {
+		x.Arrived = append(x.Arrived, part.Part)
+	}
+	whole = !x.Failed && (!delivered || len(x.Arrived) == int(x.Parts))
+	x.Failed = x.Failed || !delivered
+	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
+	return whole, nil
+}
+
+// sweepEarly gives up reports that waited too long for their message. They are
+// counted and logged: a carrier that writes ids in an unknown way shows here.
+func (tx *txn) sweepEarly(s flowengine.Shard) error {
+	if tx.ex.early[s] == 0 {
+		return nil
+	}
+	oldest := tx.now.Add(-tx.ex.rt.options.Early)
+	var dead [][]byte
+	var damaged error
+	err := tx.ex.rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(key, value []byte) bool {
+		d, err := decodeDelivery(value)
+		if err != nil {
+			damaged = err
+			return false
+		}
+		if d.At.Before(oldest) {
+			dead = append(dead, append([]byte(nil), key...))
+			if bytes.Equal(key, messageKey(nil, s, kindEarly, d.Carrier, d.Keys[0])) { // it is kept under each of its keys
+				tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
+				tx.ex.rt.log.Warn("a delivery report matches no message", "carrier", d.Carrier, "message_id", d.Keys[0], "state", d.State)
+			}
+		}
+		return len(dead) < 256
+	})
+	if err = firstError(err, damaged); err != nil {
+		return err
+	}
+	for _, key := range dead {
+		if tx.has(key) {
+			tx.delete(key)
+			tx.ex.early[s]--
+		}
+	}
+	return nil
+}
+
+const (
+	delCarrier = iota + 1
+	delKey
+	delTo
+	delState
+	delFinal
+	delCode
+	delAt
+)
+
+func (d *Delivery) append(b []byte) []byte {
+	b = record.AppendString(b, delCarrier, d.Carrier)
+	for _, k := range d.Keys {
+		b = record.AppendString(b, delKey, k)
+	}
+	b = record.AppendString(b, delTo, d.To)
+	b = record.AppendString(b, delState, d.State)
+	b = record.AppendBool(b, delFinal, d.Final)
+	b = record.AppendString(b, delCode, d.Code)
+	return record.AppendTime(b, delAt, d.At)
+}
+
+func decodeDelivery(b []byte) (*Delivery, error) {
+	d := new(Delivery)
+	err := record.Decode(b, "delivery report", func(f record.Field) error {
+		switch f.Num {
+		case delCarrier:
+			d.Carrier = string(f.Bytes)
+		case delKey:
+			d.Keys = append(d.Keys, string(f.Bytes))
+		case delTo:
+			d.To = string(f.Bytes)
+		case delState:
+			d.State = string(f.Bytes)
+		case delFinal:
+			d.Final = f.Bool()
+		case delCode:
+			d.Code = string(f.Bytes)
+		case delAt:
+			d.At = f.Time()
+		}
+		return nil
+	})
+	if err == nil && len(d.Keys) == 0 {
+		err = fmt.Errorf("%w: a delivery report without message id", record.ErrDamaged)
+	}
+	return d, err
+}

@@ -1,0 +1,218 @@
+package runtime
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"trunkline/flowengine"
+	"trunkline/flowengine/record"
+)
+
+// Counts are the metrics of one element, in one version of its flow or in all.
+type Counts struct {
+	Total     uint64 // engagements: arrivals at the element (rule M1)
+	Unique    uint64 // persons who ever reached it (rule M2)
+	Sent      uint64 // units that a carrier accepted (rule M3)
+	Delivered uint64 // messages with a positive final report
+	Failed    uint64 // messages that were not sent, or not delivered
+}
+
+func (c *Counts) add(o Counts) {
+	c.Total += o.Total
+	c.Unique += o.Unique
+	c.Sent += o.Sent
+	c.Delivered += o.Delivered
+	c.Failed += o.Failed
+}
+
+// ElementKey names an element of one version.
+type ElementKey struct {
+	Element string
+	Version uint32
+}
+
+// Tally is the sum of what happened in a flow. The counters that are stored
+// with every commit, and a recount of the history, are both tallies (rule M5).
+type Tally struct {
+	Entered  uint64
+	Exited   map[string]uint64 // by reason
+	Refused  map[string]uint64 // by reason
+	Elements map[ElementKey]*Counts
+}
+
+// NewTally makes an empty tally.
+func NewTally() *Tally {
+	return &Tally{Exited: map[string]uint64{}, Refused: map[string]uint64{}, Elements: map[ElementKey]*Counts{}}
+}
+
+// Count adds one event of the flow.
+func (t *Tally) Count(e *flowengine.Event) {
+	switch e.Kind {
+	case flowengine.Entered:
+		t.Entered++
+	case flowengine.Exited:
+		t.Exited[e.Detail]++
+	case flowengine.Refused:
+		t.Refused[e.Detail]++
+	}
+	if e.Element == "" {
+		return
+	}
+	switch e.Kind {
+	case flowengine.Engaged:
+		c := t.element(e)
+		c.Total++
+		if e.First {
+			c.Unique++
+		}
+	case flowengine.Accepted:
+		t.element(e).Sent += uint64(e.Units)
+	case flowengine.Failed:
+		c := t.element(e)
+		c.Failed++
+		c.Sent += uint64(e.Units) // parts that were taken before one was refused
+	case flowengine.Reported:
+		if e.First {
+			t.element(e).Delivered++
+		} else {
+			t.element(e).Failed++
+		}
+	}
+}
+
+func (t *Tally) element(e *flowengine.Event) *Counts {
+	k := ElementKey{e.Element, e.Version}
+	c := t.Elements[k]
+	if c == nil {
+		c = new(Counts)
+		t.Elements[k] = c
+	}
+	return c
+}
+
+// Add adds all of o.
+func (t *Tally) Add(o *Tally) {
+	t.Entered += o.Entered
+	for k, n := range o.Exited {
+		t.Exited[k] += n
+	}
+	for k, n := range o.Refused {
+		t.Refused[k] += n
+	}
+	for k, c := range o.Elements {
+		if t.Elements[k] == nil {
+			t.Elements[k] = new(Counts)
+		}
+		t.Elements[k].add(*c)
+	}
+}
+
+// ByElement sums the versions of each element.
+func (t *Tally) ByElement() map[string]Counts {
+	sum := map[string]Counts{}
+	for k, c := range t.Elements {
+		s := sum[k.Element]
+		s.add(*c)
+		sum[k.Element] = s
+	}
+	return sum
+}
+
+// Equal reports whether two tallies count the same.
+func (t *Tally) Equal(o *Tally) bool {
+	return t.Entered == o.Entered && maps.Equal(t.Exited, o.Exited) && maps.Equal(t.Refused, o.Refused) &&
+		maps.EqualFunc(t.Elements, o.Elements, func(a, b *Counts) bool { return *a == *b })
+}
+
+func (t *Tally) append(b []byte) []byte {
+	b = record.AppendUint(b, 1, t.Entered)
+	b = appendReasons(b, 2, t.Exited)
+	b = appendReasons(b, 3, t.Refused)
+	for k, c := range t.Elements {
+		b = record.AppendNested(b, 4, func(b []byte) []byte {
+			b = record.AppendString(b, 1, k.Element)
+			b = record.AppendUint(b, 2, uint64(k.Version))
+			b = record.AppendUint(b, 3, c.Total)
+			b = record.AppendUint(b, 4, c.Unique)
+			b = record.AppendUint(b, 5, c.Sent)
+			b = record.AppendUint(b, 6, c.Delivered)
+			return record.AppendUint(b, 7, c.Failed)
+		})
+	}
+	return b
+}
+
+func appendReasons(b []byte, num int, m map[string]uint64) []byte {
+	for reason, n := range m {
+		b = record.AppendNested(b, num, func(b []byte) []byte {
+			return record.AppendUint(record.AppendString(b, 1, reason), 2, n)
+		})
+	}
+	return b
+}
+
+func decodeTally(b []byte) (*Tally, error) {
+	t := NewTally()
+	err := record.Decode(b, "tally", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			t.Entered = f.Uint
+		case 2:
+			return decodeReason(f.Bytes, t.Exited)
+		case 3:
+			return decodeReason(f.Bytes, t.Refused)
+		case 4:
+			var k ElementKey
+			var c Counts
+			err := record.Decode(f.Bytes, "element counters", func(f record.Field) error {
+				switch f.Num {
+				case 1:
+					k.Element = string(f.Bytes)
+				case 2:
+					k.Version = uint32(f.Uint)
+				case 3:
+					c.Total = f.Uint
+				case 4:
+					c.Unique = f.Uint
+				case 5:
+					c.Sent = f.Uint
+				case 6:
+					c.Delivered = f.Uint
+				case 7:
+					c.Failed = f.Uint
+				}
+				return nil
+			})
+			t.Elements[k] = &c
+			return err
+		}
+		return nil
+	})
+	return t, err
+}
+
+func decodeReason(b []byte, m map[string]uint64) error {
+	var reason string
+	var n uint64
+	err := record.Decode(b, "reason", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			reason = string(f.Bytes)
+		case 2:
+			n = f.Uint
+		}
+		return nil
+	})
+	m[reason] = n
+	return err
+}
+
+// dayOf numbers the UTC days, for counters by day.
+func dayOf(t time.Time) uint32 { return uint32(t.Unix() / 86400) }
+
+// sortedElements lists the element ids of a tally in order.
+func sortedElements(m map[string]Counts) []string {
+	return slices.SortedFunc(maps.Keys(m), strings.Compare)
+}

@@ -1,0 +1,364 @@
+package flowengine
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected effects in testdata")
+
+// TestScripts plays the scripts in testdata/flows. A script is a txtar archive:
+// flow files, and a `timeline` of commands. Each command is followed by what it
+// must bring about, in lines that begin with ">".
+//
+//	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
+//	in FROM TO TEXT          a message from a person
+//	accept | reject REASON   the carrier's answer to the oldest unanswered message
+//	report STATE             a final delivery report about the last message
+//	wait DURATION            let time pass; deadlines that come are fired in order
+//	stale                    fire the deadline that was cancelled last (X1)
+//	publish FILE             make FILE the newest version of its flow
+//	state FLOW STATE         change a flow's state
+//	eject FLOW REASON        take the person out of a flow
+//	set FROM ATTR VALUE      change an attribute
+//	forget FROM              take all addresses from the person
+//	block FROM | show FROM
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/flows/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t, archive)
+			for i := range archive.Files {
+				f := &archive.Files[i]
+				if f.Name != "timeline" {
+					continue
+				}
+				got := w.play(string(f.Data))
+				if *update {
+					f.Data = []byte(got)
+					if err := os.WriteFile(path, txtar.Format(archive), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				} else if got != string(f.Data) {
+					t.Errorf("got\n%s\nwant\n%s", got, f.Data)
+				}
+			}
+		})
+	}
+}
+
+// world is everything a script acts on.
+type world struct {
+	t       *testing.T
+	files   map[string][]byte
+	schema  *Schema
+	numbers []*Number
+	flows   map[string]*Flow
+	set     *Set
+	now     time.Time
+	people  map[string]*inhabitant
+	last    *inhabitant
+	out     strings.Builder
+	nth     int
+}
+
+// inhabitant is a person with what a host keeps for it.
+type inhabitant struct {
+	person   Person
+	passages Passages
+	pending  []Deadline
+	sent     []Send // not answered yet
+	latest   Send
+	gone     Deadline
+}
+
+func newWorld(t *testing.T, archive *txtar.Archive) *world {
+	w := &world{t: t, files: map[string][]byte{}, schema: testSchema(t), flows: map[string]*Flow{}, now: testNow, people: map[string]*inhabitant{}}
+	for _, f := range archive.Files {
+		w.files[f.Name] = f.Data
+		if strings.HasSuffix(f.Name, ".yaml") && !strings.Contains(f.Name, "-v") {
+			w.publish(f.Name)
+		}
+	}
+	return w
+}
+
+func (w *world) publish(file string) {
+	v, err := ParseFlow(file, w.files[file], w.schema, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	f := w.flows[v.Flow]
+	if f == nil {
+		f = &Flow{ID: v.Flow, State: Active, Launched: w.now.Add(time.Duration(len(w.flows)) * time.Second)}
+		w.flows[v.Flow] = f
+	}
+	v.Ordinal = uint32(len(f.Versions) + 1)
+	f.Versions, f.Newest = append(f.Versions, v), v
+	w.set = nil
+}
+
+func (w *world) play(timeline string) string {
+	for line := range strings.Lines(timeline) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, ">") {
+			continue
+		}
+		w.out.WriteString(line + "\n")
+		if line != "" && !strings.HasPrefix(line, "#") {
+			w.command(line)
+		}
+	}
+	return w.out.String()
+}
+
+func (w *world) who(address string) *inhabitant {
+	h := w.people[address]
+	if h == nil {
+		a := Address{Phone, address}
+		h = &inhabitant{person: Person{ID: NewPersonID(a, 0), Created: w.now, Addresses: []Address{a}}}
+		w.people[address] = h
+	}
+	w.last = h
+	return h
+}
+
+func (w *world) command(line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	args := strings.Fields(rest)
+	if w.set == nil && word != "number" {
+		var err error
+		var warnings []string
+		flows := make([]*Flow, 0, len(w.flows))
+		for _, f := range w.flows {
+			flows = append(flows, f)
+		}
+		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, text := range warnings {
+			w.say("warning: %s", text)
+		}
+	}
+	switch word {
+	case "number":
+		n := &Number{Value: args[0], Channel: "sms", Replies: map[string]string{}}
+		for _, a := range args[1:] {
+			k, v, _ := strings.Cut(a, "=")
+			switch k {
+			case "stop":
+				n.Reserved.Stop, n.Replies["stop"] = []string{v}, "bye"
+			case "start":
+				n.Reserved.Start = []string{v}
+			case "help":
+				n.Reserved.Help, n.Replies["help"] = []string{v}, "call us"
+			case "window":
+				n.DuplicateWindow, _ = time.ParseDuration(v)
+			case "default":
+				n.Default = v
+			}
+		}
+		w.numbers = append(w.numbers, n)
+	case "in":
+		h := w.who(args[0])
+		w.nth++
+		_, text, _ := strings.Cut(rest, args[1])
+		w.step(h, &Inbound{
+			ID: "m" + strconv.Itoa(w.nth), Channel: "sms", From: Address{Phone, args[0]}, To: args[1],
+			Text: strings.TrimPrefix(text, " "), At: w.now,
+		})
+	case "accept", "reject":
+		h := w.last
+		if len(h.sent) == 0 {
+			w.t.Fatalf("%s: every message was answered", line)
+		}
+		s := h.sent[0]
+		h.sent = h.sent[1:]
+		r := &SendResult{ID: s.ID, Origin: s.Origin, Carrier: "c1", Accepted: word == "accept", Reason: rest}
+		if r.Accepted {
+			r.Parts = 1
+		}
+		w.step(h, r)
+	case "report":
+		s := w.last.latest
+		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true})
+	case "wait":
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			w.t.Fatal(line, err)
+		}
+		w.pass(w.now.Add(d))
+	case "stale":
+		g := w.last.gone
+		w.step(w.last, &Timer{Flow: g.Flow, Number: g.Number, Seq: g.Seq})
+	case "publish":
+		w.publish(rest)
+	case "state":
+		for s, name := range stateNames {
+			if name == args[1] {
+				w.flows[args[0]].State, w.set = State(s), nil
+			}
+		}
+	case "eject":
+		w.step(w.last, &Eject{Flow: args[0], Reason: args[1]})
+	case "set":
+		v, err := Coerce(args[2], w.schema.Type(args[1]))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.who(args[0]).person.Attrs.Set(args[1], v)
+	case "forget":
+		w.who(args[0]).person.Addresses = nil
+	case "block":
+		w.who(args[0]).person.Block(Phone)
+	case "show":
+		w.show(w.who(args[0]))
+	default:
+		w.t.Fatalf("unknown command %q", line)
+	}
+}
+
+// pass lets time go by, firing what comes due in order (X5).
+func (w *world) pass(until time.Time) {
+	for {
+		var first *inhabitant
+		for _, name := range slices.Sorted(mapKeys(w.people)) {
+			h := w.people[name]
+			if len(h.pending) > 0 && !h.pending[0].Due.After(until) && (first == nil || h.pending[0].Due.Before(first.pending[0].Due)) {
+				first = h
+			}
+		}
+		if first == nil {
+			w.now = until
+			return
+		}
+		d := first.pending[0]
+		first.pending = first.pending[1:]
+		w.now = d.Due
+		w.say("at +%s", w.now.Sub(testNow))
+		w.step(first, &Timer{Flow: d.Flow, Number: d.Number, Seq: d.Seq})
+	}
+}
+
+func mapKeys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// step gives a cause to the engine, checks that it is computed the same twice,
+// keeps what a host keeps and says what came of it.
+func (w *world) step(h *inhabitant, c Cause) {
+	before := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
+	twin := inhabitant{person: Person{ID: h.person.ID}}
+	if err := DecodePerson(AppendPerson(nil, &h.person), &twin.person); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := DecodePassages(AppendPassages(nil, &h.passages), &twin.passages); err != nil {
+		w.t.Fatal(err)
+	}
+	again := w.set.Step(&twin.person, &twin.passages, c, w.now)
+	r := w.set.Step(&h.person, &h.passages, c, w.now)
+	after := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
+	if fmt.Sprint(r) != fmt.Sprint(again) || !bytes.Equal(after, AppendPassages(AppendPerson(nil, &twin.person), &twin.passages)) {
+		w.t.Error("the same cause had another effect the second time")
+	}
+	if !r.PersonChanged && !r.PassagesChanged && !bytes.Equal(before, after) {
+		w.t.Error("something changed and nobody says so")
+	}
+	if r.Outcome != "" {
+		w.say("%s %s", r.Outcome, r.Flow)
+	}
+	for _, e := range r.Log {
+		w.event(e)
+	}
+	for _, d := range r.Cancelled {
+		i := slices.Index(h.pending, d)
+		if _, isTimer := c.(*Timer); i < 0 && !isTimer {
+			w.t.Errorf("a deadline that was never set was cancelled: %+v", d)
+		} else if i >= 0 {
+			h.pending = slices.Delete(h.pending, i, i+1)
+		}
+		h.gone = d
+	}
+	for _, d := range r.Timers {
+		w.say("timer in %s", d.Due.Sub(w.now))
+		h.pending = append(h.pending, d)
+	}
+	slices.SortStableFunc(h.pending, func(a, b Deadline) int { return a.Due.Compare(b.Due) })
+	for _, s := range r.Sends {
+		w.say("send %s → %s %q", s.From, s.To, s.Text)
+		h.latest = s
+		if s.Origin.Flow != "" {
+			h.sent = append(h.sent, s)
+		}
+	}
+}
+
+func (w *world) event(e Event) {
+	name := [...]string{
+		Entered: "entered", Exited: "exited", Refused: "refused", Engaged: "engaged", Departed: "departed", Queued: "", Accepted: "accepted",
+		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated",
+	}[e.Kind]
+	if name == "" {
+		return
+	}
+	line := name + " " + e.Flow
+	if e.Element != "" {
+		line += "/" + e.Element
+	}
+	if e.Number > 0 {
+		line += " #" + strconv.Itoa(int(e.Number))
+	}
+	if e.Version > 1 {
+		line += " v" + strconv.Itoa(int(e.Version))
+	}
+	if e.Kind != Accepted && e.Detail != "" {
+		line += " " + e.Detail
+	}
+	if e.First {
+		line += " first"
+	}
+	w.say("%s", line)
+}
+
+func (w *world) show(h *inhabitant) {
+	for _, a := range h.person.Attrs {
+		w.say("%s = %s", a.Name, a.Value)
+	}
+	for _, tag := range h.person.Tags {
+		w.say("tag %s", tag.Name)
+	}
+	for _, r := range h.passages.Runs {
+		w.say("run %s #%d v%d at %s", r.Flow, r.Number, r.Version, r.Element)
+	}
+	if h.person.Blocked(Phone) {
+		w.say("do not contact by phone")
+	}
+}
+
+func (w *world) say(format string, args ...any) {
+	line := strings.TrimRight(fmt.Sprintf(format, args...), " ")
+	w.out.WriteString("> " + line + "\n")
+}

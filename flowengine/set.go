@@ -1,0 +1,141 @@
+package flowengine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"trunkline/keyword"
+)
+
+// State is a flow's place in its life (rule S1).
+type State uint8
+
+// The states. The numbers are stored.
+const (
+	Draft     State = 1
+	Scheduled State = 2
+	Active    State = 3
+	Paused    State = 4
+	Finishing State = 5 // takes nobody in, lets those inside finish
+	Finished  State = 6 // ended by itself
+	Cancelled State = 7 // stopped by an operator
+)
+
+var stateNames = [...]string{Draft: "draft", Scheduled: "scheduled", Active: "active", Paused: "paused", Finishing: "finishing", Finished: "finished", Cancelled: "cancelled"}
+
+// String gives the word used in API, console and command line.
+func (s State) String() string {
+	if int(s) < len(stateNames) && stateNames[s] != "" {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("state %d", uint8(s))
+}
+
+// Flow is a flow with all versions that are in use.
+type Flow struct {
+	ID       string
+	State    State
+	Launched time.Time
+	Newest   *Version   // takes new entries
+	Versions []*Version // those with people in them, and Newest; any order
+}
+
+// Version finds a version by its ordinal, or returns nil.
+func (f *Flow) Version(ordinal uint32) *Version {
+	for _, v := range f.Versions {
+		if v.Ordinal == ordinal {
+			return v
+		}
+	}
+	return nil
+}
+
+// Number is one of our numbers: what people text or call.
+type Number struct {
+	Value   string // normalised
+	Channel string
+	// DuplicateWindow is how long an equal message from the same sender counts
+	// as the same message (rule R7); 0 switches the check off.
+	DuplicateWindow time.Duration
+	// Reserved words are handled before flows (rule K8).
+	Reserved keyword.Reserved
+	// Replies are sent after a reserved word, by its kind; none when empty.
+	Replies map[string]string
+	// Default is the reply to a message that nobody consumes (rule R1, rank 7);
+	// none when empty.
+	Default string
+}
+
+// Set is everything that the engine runs: flows, numbers and the schema of
+// people. It is immutable; a reload builds another.
+type Set struct {
+	Schema  *Schema
+	flows   map[string]*Flow
+	numbers map[numberKey]*Number
+	table   *keyword.Table
+	entries []entryRef // what the table's entries point at
+}
+
+type numberKey struct{ channel, value string }
+
+type entryRef struct {
+	flow    *Flow
+	version *Version
+	entry   *Entry
+}
+
+// NewSet builds a set, with the routing table of all active flows. Warnings
+// name entries that no message can tell apart (rule R3).
+func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}}
+	var b keyword.Builder
+	for _, n := range numbers {
+		s.numbers[numberKey{n.Channel, n.Value}] = n
+		if err := b.Reserve(n.Value, keyword.Channel(n.Channel), n.Reserved); err != nil {
+			return nil, nil, fmt.Errorf("number %q: %w", n.Value, err)
+		}
+	}
+	// The order of configuration must not matter.
+	flows = slices.Clone(flows)
+	slices.SortFunc(flows, func(a, b *Flow) int { return strings.Compare(a.ID, b.ID) })
+	for _, f := range flows {
+		s.flows[f.ID] = f
+		if f.State != Active || f.Newest == nil {
+			continue
+		}
+		for _, e := range f.Newest.Entries {
+			if err := b.Add(keyword.Entry{
+				Flow: f.ID, ID: e.ID, Number: e.Number, Channel: keyword.Channel(e.Channel),
+				Patterns: e.Patterns, Priority: e.Priority, Launched: f.Launched.UnixMilli(), Index: len(s.entries),
+			}); err != nil {
+				return nil, nil, fmt.Errorf("flow %q: entry %q: %w", f.ID, e.ID, err)
+			}
+			s.entries = append(s.entries, entryRef{f, f.Newest, e})
+		}
+	}
+	table, conflicts := b.Build()
+	s.table = table
+	var warnings []string
+	for _, c := range conflicts {
+		warnings = append(warnings, c.String())
+	}
+	return s, warnings, nil
+}
+
+// Flow finds a flow by id, or returns nil.
+func (s *Set) Flow(id string) *Flow { return s.flows[id] }
+
+// Flows lists all flows, ordered by id.
+func (s *Set) Flows() []*Flow {
+	all := make([]*Flow, 0, len(s.flows))
+	for _, f := range s.flows {
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b *Flow) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// Number finds one of our numbers, or returns nil.
+func (s *Set) Number(channel, value string) *Number { return s.numbers[numberKey{channel, value}] }

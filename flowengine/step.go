@@ -1,0 +1,269 @@
+package flowengine
+
+import (
+	"strconv"
+	"time"
+)
+
+// Limits on what one person's passage may execute (rule X3).
+const (
+	maxStepsPerSprint = 100
+	maxStepsPerRun    = 1000
+	maxRepeats        = 10 // the same element in a row without a wait
+)
+
+// holdTimers is how often a timer of a paused flow is looked at again.
+const holdTimers = time.Minute
+
+// Reasons for which a run ends (rule E8).
+const (
+	exitCompleted = "completed"
+	exitLoopGuard = "loop_guard"
+	exitLost      = "version_lost" // pinned to a version that is not there
+)
+
+// Step applies one cause to a person at the moment now and says what follows
+// (rule X1). It changes p and ps in place: the caller passes copies of its own
+// and stores them when the Result says so. now has millisecond precision.
+// Step is deterministic: the same arguments give the same result.
+func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
+	st := &step{set: s, person: p, passages: ps, now: now.UTC().Truncate(time.Millisecond), result: new(Result)}
+	switch c := c.(type) {
+	case *Inbound:
+		st.inbound(c)
+	case *Timer:
+		if run := ps.Run(c.Flow, c.Number); run != nil && run.Seq == c.Seq {
+			st.timer(run, c)
+		}
+	case *SendResult:
+		st.sendResult(c)
+	case *Report:
+		st.report(c)
+	case *Eject:
+		st.eject(c)
+	}
+	return st.result
+}
+
+// step is the state of one call of Set.Step.
+type step struct {
+	set      *Set
+	person   *Person
+	passages *Passages
+	now      time.Time
+	result   *Result
+	executed int
+}
+
+// enter begins a run at an entry point. The entry was admitted before.
+func (st *step) enter(ref entryRef, heard *Heard) {
+	flow, v := ref.flow, ref.version
+	m := st.passages.Membership(flow.ID)
+	v.Settings.remember(m, st.now)
+	run := Run{Flow: flow.ID, Version: v.Ordinal, Number: m.Entries, Entry: ref.entry.ID, Entered: st.now, Inbound: heard}
+	st.passages.Runs = append(st.passages.Runs, run)
+	st.result.PassagesChanged = true
+	st.log(Event{Kind: Entered, Flow: run.Flow, Version: run.Version, Number: run.Number, Detail: run.Entry})
+	st.result.Entered = append(st.result.Entered, RunKey{run.Flow, run.Version, run.Number})
+	st.advance(&st.passages.Runs[len(st.passages.Runs)-1], v, ref.entry.Next)
+}
+
+// resume hands a cause to the element at which a run waits.
+func (st *step) resume(run *Run, c Cause) {
+	v := st.version(run)
+	if v == nil {
+		st.exit(run, exitLost)
+		return
+	}
+	node := v.Node(run.Element)
+	waiting, ok := node.waiting()
+	if !ok {
+		st.exit(run, exitLost)
+		return
+	}
+	st.endWait(run)
+	st.follow(run, v, node, waiting.Resume(st.passage(run, v), c))
+}
+
+// timer lets a deadline do its work. A paused flow holds it: it is set again,
+// until the flow goes on (rule S1).
+func (st *step) timer(run *Run, c *Timer) {
+	if f := st.set.Flow(run.Flow); f == nil || f.State != Paused {
+		st.resume(run, c)
+		return
+	}
+	run.Deadline = st.now.Add(holdTimers)
+	st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+	st.result.PassagesChanged = true
+}
+
+// endWait makes every timer, result and click that was meant for the wait stale.
+func (st *step) endWait(run *Run) {
+	if !run.Deadline.IsZero() {
+		st.result.Cancelled = append(st.result.Cancelled, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+	}
+	run.Seq++
+	run.Deadline, run.Sending, run.Repeats = time.Time{}, "", 0
+	st.result.PassagesChanged = true
+}
+
+// advance moves a run to target and on, until it waits or ends.
+func (st *step) advance(run *Run, v *Version, target string) {
+	for target != "" {
+		node := v.Node(target)
+		if node == nil {
+			st.exit(run, exitLost)
+			return
+		}
+		if !st.mayExecute(run, target) {
+			st.exit(run, exitLoopGuard)
+			return
+		}
+		run.Element, run.Since = target, st.now
+		first := st.passages.Membership(run.Flow).visit(node.Mark)
+		st.log(Event{Kind: Engaged, Flow: run.Flow, Version: run.Version, Element: target, Number: run.Number, First: first})
+		out := node.Element.Arrive(st.passage(run, v))
+		if st.settled(run, node, out) {
+			return
+		}
+		target = out.targetOf(node)
+		st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: out.port})
+	}
+	st.exit(run, exitCompleted)
+}
+
+// follow does what an element that was waited at decided.
+func (st *step) follow(run *Run, v *Version, node *Node, out Outcome) {
+	if st.settled(run, node, out) {
+		return
+	}
+	st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: out.port})
+	st.advance(run, v, out.targetOf(node))
+}
+
+// settled carries out an outcome that needs no further element.
+func (st *step) settled(run *Run, node *Node, out Outcome) bool {
+	switch {
+	case out.wait:
+		st.passages.Waits++
+		run.Wait, run.Since, run.Sending = st.passages.Waits, st.now, out.send
+		run.Repeats = 0
+		if !out.until.IsZero() {
+			run.Deadline = out.until.UTC().Truncate(time.Millisecond)
+			st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+		}
+		st.result.PassagesChanged = true
+		return true
+	case out.end != "":
+		st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: out.port})
+		st.exit(run, out.end)
+		return true
+	}
+	return false
+}
+
+// mayExecute counts an execution against the limits of rule X3.
+func (st *step) mayExecute(run *Run, target string) bool {
+	st.executed++
+	run.Steps++
+	if run.Element == target {
+		run.Repeats++
+	} else {
+		run.Repeats = 1
+	}
+	return st.executed <= maxStepsPerSprint && run.Steps <= maxStepsPerRun && run.Repeats <= maxRepeats
+}
+
+// exit ends a run (rule E8).
+func (st *step) exit(run *Run, reason string) {
+	if !run.Deadline.IsZero() {
+		st.result.Cancelled = append(st.result.Cancelled, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+	}
+	key := RunKey{run.Flow, run.Version, run.Number}
+	st.passages.Membership(run.Flow).LastExit = st.now
+	st.log(Event{Kind: Exited, Flow: run.Flow, Version: run.Version, Element: run.Element, Number: run.Number, Detail: reason})
+	st.passages.removeRun(key.Flow, key.Number)
+	st.result.PassagesChanged = true
+	for i, e := range st.result.Entered {
+		if e == key { // came and went in this step
+			st.result.Entered = append(st.result.Entered[:i], st.result.Entered[i+1:]...)
+			return
+		}
+	}
+	st.result.Left = append(st.result.Left, key)
+}
+
+// sendResult counts what a channel did with a message, and wakes the run that
+// waits for it (rules M3, X1).
+func (st *step) sendResult(r *SendResult) {
+	o := r.Origin
+	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), Detail: r.ID}
+	if !r.Accepted {
+		e.Kind, e.Detail = Failed, r.Reason
+	}
+	st.log(e)
+	if run := st.passages.Run(o.Flow, o.Number); run != nil && run.Sending == r.ID && run.Sending != "" {
+		st.resume(run, r)
+	}
+}
+
+// report notes a final delivery report in the person's history.
+func (st *step) report(r *Report) {
+	if !r.Final {
+		return
+	}
+	o := r.Origin
+	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
+}
+
+// eject ends the person's runs in a flow (rules A4, S7).
+func (st *step) eject(c *Eject) {
+	for i := len(st.passages.Runs) - 1; i >= 0; i-- {
+		if run := &st.passages.Runs[i]; run.Flow == c.Flow && (c.Version == 0 || c.Version == run.Version) {
+			st.exit(run, c.Reason)
+		}
+	}
+}
+
+func (st *step) version(run *Run) *Version {
+	if f := st.set.Flow(run.Flow); f != nil {
+		return f.Version(run.Version)
+	}
+	return nil
+}
+
+func (st *step) passage(run *Run, v *Version) *Passage {
+	return &Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, result: st.result}
+}
+
+func (st *step) log(e Event) { st.result.Log = append(st.result.Log, e) }
+
+// waiting is the node's element as one that can be waited at.
+func (n *Node) waiting() (Waiting, bool) {
+	if n == nil {
+		return nil, false
+	}
+	w, ok := n.Element.(Waiting)
+	return w, ok
+}
+
+// targetOf is the element that an outcome leads to; "" ends the run.
+func (o Outcome) targetOf(n *Node) string {
+	if o.target != "" {
+		return o.target
+	}
+	return n.Targets[o.port]
+}
+
+// messageID is the id of what a run sends at an element: person/flow/entry
+// number/element/seq/step. It is the same when the step is computed again.
+func messageID(run *Run, person PersonID, element string) string {
+	b := make([]byte, 0, 96)
+	b = append(b, person.String()...)
+	b = append(append(b, '/'), run.Flow...)
+	b = strconv.AppendUint(append(b, '/'), uint64(run.Number), 10)
+	b = append(append(b, '/'), element...)
+	b = strconv.AppendUint(append(b, '/'), uint64(run.Seq), 10)
+	b = strconv.AppendUint(append(b, '.'), uint64(run.Steps), 10)
+	return string(b)
+}
