@@ -9,13 +9,7 @@ import (
 // FlowSchema is the JSON Schema (draft 2020-12) of flow files, for editors and
 // for those who write flows by program. ParseFlow checks more than a schema can
 // say.
-func FlowSchema() ([]byte, error) {
-	schema := strict.Schema(definition{}, strict.SchemaOptions{
-		Title:       "Trunkline flow",
-		Description: "A communication flow: what lets people in, and the elements that they pass.",
-	})
-	return strict.SchemaText(schema)
-}
+func FlowSchema(o strict.SchemaOptions) map[string]any { return strict.Schema(definition{}, o) }
 
 // JSONSchema tells the types apart, so that each gets its own options and ports.
 func (e *elementNode) JSONSchema() map[string]any {

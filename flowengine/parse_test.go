@@ -173,7 +173,7 @@ func TestParseLimits(t *testing.T) {
 
 // The schema takes the example flows and refuses what is wrong in form.
 func TestFlowSchema(t *testing.T) {
-	text, err := FlowSchema()
+	text, err := strict.SchemaText(FlowSchema(strict.SchemaOptions{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,6 @@ type sample struct {
 	Any     map[string]any    `yaml:"any"`
 	Nested  map[string]*link  `yaml:"nested"`
 	Days    []time.Duration   `yaml:"days"`
-	common  struct{}          // not of the file
 	Runtime map[string]string `yaml:"-"`
 	Common
 }
@@ -158,7 +157,7 @@ func TestErrors(t *testing.T) {
 		{"unknown key, nested", "name: a\nlimits: {zzz: 1}", []string{`2:10: limits: unknown key "zzz" (the keys are in, out)`}},
 		{"missing key", "count: 1", []string{`1:1: "name" is missing (Name in small letters)`}},
 		{"missing key in a list", "name: a\nlinks:\n  - port: 1", []string{`3:5: links[0]: "host" is missing (Where to)`}},
-		{"mistyped required key", "nmae: a", []string{`1:1: unknown key "nmae" (did you mean "name"?)`}},
+		{"mistyped required key", "nmea: a", []string{`1:1: unknown key "nmea" (did you mean "name"?)`}},
 		{"empty required text", `name: ""`, []string{`1:7: name: it is empty (Name in small letters)`}},
 		{"duplicate key", "name: a\ncount: 1\ncount: 2", []string{`3:1: the key "count" is there twice (the first is in line 2)`}},
 		{"key that is no text", "name: a\ntrue: 1", []string{`2:1: the key true is not text (put it in quotes: "true")`}},

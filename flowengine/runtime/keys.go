@@ -95,8 +95,8 @@ func timerID(b []byte, id flowengine.PersonID, d flowengine.Deadline) []byte {
 	return append(b, d.Flow...)
 }
 
-func messageKey(b []byte, s flowengine.Shard, kind byte, carrier, key string) []byte {
-	b = append(append(appendPrefix(b, s, kind), carrier...), 0)
+func messageKey(s flowengine.Shard, kind byte, carrier, key string) []byte {
+	b := append(append(appendPrefix(nil, s, kind), carrier...), 0)
 	return append(b, key...)
 }
 

@@ -97,12 +97,12 @@ func decodeExpected(b []byte) (*expected, error) {
 // expectReport notes a message part. A report that overtook the carrier's
 // response takes effect now.
 func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expected) error {
-	k := messageKey(nil, to.Shard(), kindMessage, carrier, key)
+	k := messageKey(to.Shard(), kindMessage, carrier, key)
 	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
 	if tx.ex.early[to.Shard()] == 0 {
 		return nil
 	}
-	early := messageKey(nil, to.Shard(), kindEarly, carrier, key)
+	early := messageKey(to.Shard(), kindEarly, carrier, key)
 	value, err := tx.get(early)
 	if isNotFound(err) {
 		return nil
@@ -115,7 +115,7 @@ func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expec
 		return err
 	}
 	for _, key := range d.Keys {
-		if early := messageKey(nil, to.Shard(), kindEarly, carrier, key); tx.has(early) {
+		if early := messageKey(to.Shard(), kindEarly, carrier, key); tx.has(early) {
 			tx.delete(early)
 			tx.ex.early[to.Shard()]--
 		}
@@ -127,7 +127,7 @@ func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expec
 // not known, yet, is kept.
 func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 	for _, key := range d.Keys {
-		k := messageKey(nil, to.Shard(), kindMessage, d.Carrier, key)
+		k := messageKey(to.Shard(), kindMessage, d.Carrier, key)
 		value, err := tx.get(k)
 		if isNotFound(err) {
 			continue
@@ -152,7 +152,7 @@ func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 		return nil
 	}
 	for _, key := range d.Keys {
-		early := messageKey(nil, s, kindEarly, d.Carrier, key)
+		early := messageKey(s, kindEarly, d.Carrier, key)
 		if _, err := tx.get(early); isNotFound(err) {
 			tx.ex.early[s]++
 		}
@@ -206,7 +206,7 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 // partReported adds the report about one part to what is known of the whole
 // message, and tells whether the whole message has come to its end with it.
 func (tx *txn) partReported(to flowengine.Address, carrier string, part *expected, delivered bool) (whole bool, err error) {
-	k := messageKey(nil, to.Shard(), kindMessage, carrier, "\x00"+part.ID)
+	k := messageKey(to.Shard(), kindMessage, carrier, "\x00"+part.ID)
 	x := &expected{ID: part.ID, Origin: part.Origin, Parts: part.Parts}
 	value, err := tx.get(k)
 	switch {
@@ -243,7 +243,7 @@ func (tx *txn) sweepEarly(s flowengine.Shard) error {
 		}
 		if d.At.Before(oldest) {
 			dead = append(dead, append([]byte(nil), key...))
-			if bytes.Equal(key, messageKey(nil, s, kindEarly, d.Carrier, d.Keys[0])) { // it is kept under each of its keys
+			if bytes.Equal(key, messageKey(s, kindEarly, d.Carrier, d.Keys[0])) { // it is kept under each of its keys
 				tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
 				tx.ex.rt.log.Warn("a delivery report matches no message", "carrier", d.Carrier, "message_id", d.Keys[0], "state", d.State)
 			}

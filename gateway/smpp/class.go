@@ -74,6 +74,18 @@ func (t classTable) of(s pdu.Status) class {
 	return classGiveUp
 }
 
+// passing reports whether a refusal of [classOther] is about the carrier's state
+// and may end, so that the message is tried again when no other carrier is left.
+// The others are about what the carrier takes, and stay.
+func passing(s pdu.Status) bool {
+	switch s {
+	case pdu.ESME_RINVBNDSTS, pdu.ESME_RSYSERR, pdu.ESME_RSUBMITFAIL, pdu.ESME_RDELIVERYFAILURE,
+		pdu.ESME_RUNKNOWNERR, pdu.ESME_RSERTYPUNAVAIL:
+		return true
+	}
+	return false
+}
+
 // parseStatus reads a status's name or number.
 func parseStatus(name string) (pdu.Status, bool) {
 	if n, err := strconv.ParseUint(name, 0, 32); err == nil {

@@ -3,6 +3,9 @@ package smpp
 import (
 	"net/netip"
 	"time"
+
+	"trunkline/gateway/smpp/receipt"
+	"trunkline/gateway/smpp/text"
 )
 
 // Config is the section `smpp:` of the daemon's configuration: what all
@@ -47,37 +50,37 @@ const (
 )
 
 // Alphabet is what data_coding 0 means to a carrier.
-type Alphabet string
+type Alphabet = text.Alphabet
 
 // The alphabets.
 const (
-	GSM7       Alphabet = "gsm7"        // one septet per octet, as most message centres do
-	GSM7Packed Alphabet = "gsm7_packed" // eight septets in seven octets (3GPP TS 23.038 §6.1.2.1)
-	Latin1     Alphabet = "latin1"
-	ASCII      Alphabet = "ascii"
-	UTF8       Alphabet = "utf8"
+	GSM7       = text.GSM7
+	GSM7Packed = text.GSM7Packed
+	Latin1     = text.Latin1
+	ASCII      = text.ASCII
+	UTF8       = text.UTF8
 )
 
 // Concatenation is how a message in parts is marked.
-type Concatenation string
+type Concatenation = text.Method
 
 // The methods.
 const (
-	UDH8    Concatenation = "udh8"    // user data header, reference of 8 bits
-	UDH16   Concatenation = "udh16"   // user data header, reference of 16 bits
-	SAR     Concatenation = "sar"     // sar_* parameters
-	Payload Concatenation = "payload" // one PDU with message_payload
+	UDH8    = text.UDH8
+	UDH16   = text.UDH16
+	SAR     = text.SAR
+	Payload = text.Payload
 )
 
 // IDForm is how a carrier writes message ids in responses and in receipts.
-type IDForm string
+type IDForm = receipt.Form
 
 // The forms. IDAuto matches whatever the carrier writes.
 const (
-	IDAuto        IDForm = "auto"
-	IDDecimal     IDForm = "decimal"
-	IDHexadecimal IDForm = "hexadecimal"
-	IDText        IDForm = "text" // compared as written
+	IDAuto        = receipt.Auto
+	IDDecimal     = receipt.Decimal
+	IDHexadecimal = receipt.Hexadecimal
+	IDText        = receipt.Text // compared as written
 )
 
 // Carrier is one SMPP peer: a file of carriers/. Either Connect is set, and we

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"trunkline/gateway/smpp/pdu"
 )
 
 func TestMessageID(t *testing.T) {
@@ -13,28 +15,29 @@ func TestMessageID(t *testing.T) {
 	other := newIDKey("", &Carrier{Name: "b", SystemID: "a", Password: "secret"})
 	rapid.Check(t, func(t *rapid.T) {
 		v := rapid.Uint64Range(1<<52, 1<<54-1).Draw(t, "v")
-		id := ours.append(nil, v)
+		want := pdu.RegisteredDelivery(rapid.IntRange(0, 3).Draw(t, "want"))
+		id := ours.append(nil, v, want)
 		if len(id) != idDigits || id[0] == '0' {
 			t.Fatalf("id %s", id)
 		}
-		given, ok := ours.verify(id)
-		if !ok || given.UnixMilli() != int64(v>>seqBits) {
+		given, wanted, ok := ours.verify(id)
+		if !ok || wanted != want || given.UnixMilli() != int64(v>>seqBits) {
 			t.Fatalf("id %s of %d: %s %v", id, v, given, ok)
 		}
-		if _, ok := ours.verify(bytes.ToUpper(id)); !ok {
+		if _, _, ok := ours.verify(bytes.ToUpper(id)); !ok {
 			t.Fatal("upper case is refused")
 		}
-		if _, ok := other.verify(id); ok {
+		if _, _, ok := other.verify(id); ok {
 			t.Fatal("another carrier's id passes")
 		}
 		i := rapid.IntRange(0, idDigits-1).Draw(t, "i")
 		id[i] ^= 1 // a hexadecimal digit or, for 9 and a, another one or none
-		if _, ok := ours.verify(id); ok {
+		if _, _, ok := ours.verify(id); ok {
 			t.Fatalf("forged id %s passes", id)
 		}
 	})
 	for _, bad := range []string{"", "1", "zzzzzzzzzzzzzzzzzzzz", "123456789012345678901"} {
-		if _, ok := ours.verify([]byte(bad)); ok {
+		if _, _, ok := ours.verify([]byte(bad)); ok {
 			t.Errorf("%q passes", bad)
 		}
 	}
@@ -60,6 +63,6 @@ func BenchmarkMessageID(b *testing.B) {
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = k.append(buf[:0], s.next(noon))
+		buf = k.append(buf[:0], s.next(noon), pdu.ReceiptAlways)
 	}
 }

@@ -31,9 +31,39 @@ func (b *bucket) setRate(rate float64) {
 }
 
 // take takes a token, or says no.
-func (b *bucket) take(now time.Time) bool {
+func (b *bucket) take(now time.Time) bool { return b.takeMany(now, 1) }
+
+// takeMany takes n tokens when there is one; what is missing is owed, so that
+// a request that counts as many is not refused for ever.
+func (b *bucket) takeMany(now time.Time, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.filled(now) {
+		return false
+	}
+	b.tokens -= float64(n)
+	return true
+}
+
+// ready reports whether there is a token.
+func (b *bucket) ready(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.filled(now)
+}
+
+// wait returns how long until there is a token.
+func (b *bucket) wait() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rate == 0 || b.tokens >= 1 {
+		return 0
+	}
+	return time.Duration((1 - b.tokens) / b.rate * float64(time.Second))
+}
+
+// filled adds what time brought and reports whether there is a token.
+func (b *bucket) filled(now time.Time) bool {
 	if b.rate == 0 {
 		return true
 	}
@@ -44,11 +74,7 @@ func (b *bucket) take(now time.Time) bool {
 		b.tokens = min(b.burst(), b.tokens+now.Sub(b.at).Seconds()*b.rate)
 		b.at = now
 	}
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
+	return b.tokens >= 1
 }
 
 // putBack returns a token that was not used.

@@ -111,7 +111,7 @@ func TestBodyRoundTrip(t *testing.T) {
 					t.Fatalf("no body for %s", id)
 				}
 				drawBody(t, body)
-				h := Header{ID: id, Status: Status(rapid.SampledFrom([]Status{ESME_ROK, ESME_RSYSERR}).Draw(t, "status")),
+				h := Header{ID: id, Status: rapid.SampledFrom([]Status{ESME_ROK, ESME_RSYSERR}).Draw(t, "status"),
 					Sequence: rapid.Uint32().Draw(t, "sequence")}
 				prefix := []byte("before")
 				wire, err := body.Append(prefix, h)

@@ -32,7 +32,7 @@ type reader struct {
 func newReader(pdu []byte) reader {
 	if len(pdu) < HeaderLen {
 		_, err := DecodeHeader(pdu)
-		return reader{err: err.(*Error)}
+		return reader{err: err.(*Error)} //nolint:errorlint // DecodeHeader makes no other
 	}
 	return reader{pdu: pdu, off: HeaderLen}
 }

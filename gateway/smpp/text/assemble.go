@@ -7,7 +7,7 @@ import (
 	"trunkline/gateway"
 )
 
-// ErrNoParts: there is not one part to assemble.
+// ErrNoParts says that there is not one part to assemble.
 var ErrNoParts = errors.New("text: no part of the message is there")
 
 // maxAssembled bounds the octets of all parts together.

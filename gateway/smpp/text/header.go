@@ -7,7 +7,7 @@ import (
 	"iter"
 )
 
-// ErrHeader: a user data header says that it or one of its elements is longer
+// ErrHeader says that a user data header says that it or one of its elements is longer
 // than what there is.
 var ErrHeader = errors.New("text: broken user data header")
 

@@ -53,6 +53,6 @@ type Part struct {
 	Seq    uint8  // 1–Total
 }
 
-// ErrTooLong: the text needs more than 255 parts, or more octets than
+// ErrTooLong says that the text needs more than 255 parts, or more octets than
 // message_payload holds.
 var ErrTooLong = errors.New("text: the message is too long")

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/flowengine/runtime"
+	"trunkline/gateway"
+	"trunkline/gateway/smpp"
+	"trunkline/storage/badger"
+)
+
+// daemon is the running gateway: the store, the runtime on it, and the edges.
+// newDaemon wires them; this is the one place that knows everybody.
+type daemon struct {
+	source  source
+	log     *slog.Logger
+	level   *slog.LevelVar
+	metrics *prometheus.Registry
+	store   *badger.Store
+	rt      *runtime.Runtime
+	smpp    *smpp.Edge
+	started time.Time
+	ready   atomic.Bool
+
+	mu      sync.Mutex // one reload at a time
+	config  *configuration
+	control net.Listener
+	admin   net.Listener
+	// effects is the context of what is sent; it ends after the drain.
+	effects       context.Context
+	cancelEffects context.CancelFunc
+}
+
+// newDaemon opens the store and the listeners and joins the parts. Nothing
+// works yet, but everything that a mistake outside of the configuration can
+// prevent (a port in use, a second daemon on the folder, a full disk) has been tried.
+func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.LevelVar) (d *daemon, err error) {
+	d = &daemon{source: src, config: c, log: log, level: level, metrics: prometheus.NewRegistry(), started: time.Now()}
+	d.effects, d.cancelEffects = context.WithCancel(context.Background())
+	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if err := os.MkdirAll(c.settings.data(src), 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if d.store, err = badger.Open(c.settings.storeOptions(src, log)); err != nil {
+		return nil, err
+	}
+	o := c.settings.runtimeOptions()
+	o.Log, o.Metrics, o.Assemble = log, d.metrics, assemble(smpp.Assemble)
+	if d.rt, err = runtime.New(d.store, o); err != nil {
+		return nil, err
+	}
+	d.smpp, err = smpp.New(c.settings.SMPP, c.carriers, smpp.Options{
+		Core: core{d.rt}, Log: log, Metrics: d.metrics, LogBodies: c.settings.Log.Bodies,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.rt.Register(string(gateway.SMS), outlet{sender: d.smpp, ctx: d.effects, units: d.smpp.Parts})
+	if err = d.smpp.Listen(context.Background()); err != nil {
+		return nil, err
+	}
+	if a := c.settings.Admin.Listen; a != "" {
+		if d.admin, err = new(net.ListenConfig).Listen(context.Background(), "tcp", a); err != nil {
+			return nil, fmt.Errorf("admin.listen: %w", err)
+		}
+	}
+	d.control, err = listenControl(c.settings.data(src))
+	return d, err
+}
+
+// close lets go of what newDaemon took.
+func (d *daemon) close() {
+	d.cancelEffects()
+	for _, l := range []net.Listener{d.admin, d.control} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if d.store != nil {
+		if err := d.store.Close(); err != nil {
+			d.log.Error("the store could not be closed", "error", err)
+		}
+	}
+}
+
+// run serves until ctx ends, then drains: new work is refused, what is in flight
+// is finished, then everything is closed. When now ends it stops waiting.
+func (d *daemon) run(ctx, now context.Context, up func()) error {
+	defer d.close()
+	edge, stopEdge := context.WithCancel(now)
+	core, stopCore := context.WithCancel(now)
+	defer stopEdge()
+	defer stopCore()
+	var parts, rest errgroup.Group
+	rest.Go(func() error { return d.rt.Run(core) })
+	rest.Go(func() error { return d.store.Run(core) })
+	rest.Go(func() error { return watchdog(core, d.rt.Health) })
+	serve(core, &rest, d.control, d.controlHandler())
+	if d.admin != nil {
+		serve(core, &rest, d.admin, adminHandler(d.metrics, d.rt.Health, d.isReady, d.config.settings.Admin.Pprof))
+	}
+	published, err := d.rt.Publish(ctx, d.config.publication())
+	if err != nil {
+		stopCore()
+		return errors.Join(fmt.Errorf("starting the flows: %w", err), rest.Wait())
+	}
+	for _, w := range published.Warnings {
+		d.log.Warn("configuration", "warning", w)
+	}
+	failed := make(chan error, 1)
+	parts.Go(func() error {
+		err := d.smpp.Run(edge)
+		if err != nil && edge.Err() == nil {
+			failed <- err
+		}
+		return err
+	})
+	d.ready.Store(true)
+	notifySystemd("READY=1")
+	up()
+	select {
+	case <-ctx.Done():
+	case err = <-failed: // an edge that cannot go on: say why and stop in order
+	}
+	d.ready.Store(false)
+	notifySystemd("STOPPING=1")
+	d.drain(now)
+	stopEdge()
+	d.cancelEffects()
+	err = errors.Join(err, parts.Wait())
+	stopCore()
+	return errors.Join(err, rest.Wait())
+}
+
+// drain lets what is in flight come to its end.
+func (d *daemon) drain(now context.Context) {
+	ctx, cancel := context.WithTimeout(now, d.config.settings.SMPP.DrainTimeout)
+	defer cancel()
+	if err := d.rt.Drain(ctx); err != nil {
+		d.log.Warn("stopped before everything in flight was answered; it goes on after the next start")
+	}
+}
+
+// serve runs an HTTP server until ctx ends.
+func serve(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler) {
+	s := newServer(h)
+	g.Go(func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if s.Shutdown(end) != nil {
+			return s.Close()
+		}
+		return nil
+	})
+}
+
+// isReady is nil while traffic is taken.
+func (d *daemon) isReady() error {
+	if err := d.rt.Health(); err != nil {
+		return err
+	}
+	if !d.ready.Load() {
+		return errors.New("starting or stopping")
+	}
+	return nil
+}
+
+// reloaded tells what a reload changed.
+type reloaded struct {
+	Changed  []string `json:"changed"`
+	Warnings []string `json:"warnings"`
+}
+
+// reload reads the configuration again and makes it run, all or nothing.
+func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	notifyReloading()
+	defer notifySystemd("READY=1")
+	next, err := load(d.source)
+	if err != nil {
+		d.log.Error("the configuration has mistakes and was not loaded; the running one stays", "error", err)
+		return nil, err
+	}
+	r := &reloaded{Warnings: next.warnings}
+	for _, part := range next.settings.restartNeeded(&d.config.settings) {
+		r.Warnings = append(r.Warnings, part+" changed; that takes effect at the next start")
+	}
+	old := d.config
+	if err := d.smpp.Reload(next.settings.SMPP, next.carriers); err != nil {
+		return nil, err
+	}
+	published, err := d.rt.Publish(ctx, next.publication())
+	if err != nil {
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
+	}
+	d.config = next
+	d.level.Set(next.settings.Log.level())
+	r.Changed = published.Changed
+	r.Warnings = append(r.Warnings, published.Warnings...)
+	d.log.Info("configuration loaded", "flows_changed", len(r.Changed), "warnings", len(r.Warnings))
+	return r, nil
+}
+
+// status is the daemon at a glance.
+type status struct {
+	Version  string               `json:"version"`
+	Started  time.Time            `json:"started"`
+	Ready    bool                 `json:"ready"`
+	Health   string               `json:"health"`
+	Config   string               `json:"config"`
+	Carriers []smpp.CarrierStatus `json:"carriers"`
+}
+
+func (d *daemon) status() *status {
+	s := &status{Version: version, Started: d.started, Ready: d.isReady() == nil, Health: "ok", Config: d.source.String(), Carriers: d.smpp.Status()}
+	if err := d.rt.Health(); err != nil {
+		s.Health = err.Error()
+	}
+	return s
+}
+
+// untilSignal ends stop at the first SIGINT or SIGTERM and now at the second;
+// SIGHUP reloads.
+func untilSignal(d *daemon, stop, now context.CancelFunc) (release func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		stopping := false
+		for s := range signals {
+			switch {
+			case s == syscall.SIGHUP:
+				_, _ = d.reload(context.Background()) // logged there
+			case !stopping:
+				stopping = true
+				d.log.Info("stopping; once more to stop without waiting")
+				stop()
+			default:
+				now()
+			}
+		}
+	}()
+	return func() { signal.Stop(signals); close(signals) }
+}
+
+// buildInfo is the metric that tells the version.
+func buildInfo() prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "trunkline_build_info", Help: "Always 1; the label tells the version.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	g.Set(1)
+	return g
+}

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"trunkline/configs/strict"
+	"trunkline/flowengine"
+	"trunkline/gateway/smpp"
+	"trunkline/keyword"
+)
+
+// load reads a whole configuration and checks it as one. All mistakes of all
+// files come back in one strict.Errors; only when a file cannot be read at all
+// the error is another.
+func load(src source) (*configuration, error) {
+	l := &loader{src: src, config: new(configuration), first: map[string]string{}}
+	if err := l.files(); err != nil {
+		return nil, err
+	}
+	if len(l.errs) > 0 {
+		return nil, l.errs
+	}
+	_, warnings, err := flowengine.NewSet(l.config.schema, l.config.numbers, l.launchable())
+	if err != nil {
+		return nil, err
+	}
+	l.config.warnings = append(l.config.warnings, warnings...)
+	return l.config, nil
+}
+
+type loader struct {
+	src    source
+	config *configuration
+	errs   strict.Errors
+	first  map[string]string // where a name was used first: "flow x" → file:line
+
+	attributes []flowengine.Attribute
+}
+
+func (l *loader) files() error {
+	f, err := l.src.main()
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	s := &l.config.settings
+	doc := l.parse(f, s)
+	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
+	l.people(doc, s.People)
+	l.numbers(doc, s.Numbers)
+	if err := l.each(doc, "include", s.Include, l.include); err != nil {
+		return err
+	}
+	if l.config.schema, err = flowengine.NewSchema(l.attributes...); err != nil {
+		return errors.Join(asError(l.errs), err) // each attribute was checked: not reached
+	}
+	if err := l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier); err != nil {
+		return err
+	}
+	l.listeners(doc)
+	return l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
+}
+
+func asError(errs strict.Errors) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
+}
+
+func orDefault(patterns []string, usual string) []string {
+	if patterns == nil {
+		return []string{usual}
+	}
+	return patterns
+}
+
+// each reads the files that some patterns stand for. A pattern without * names
+// a file that has to be there.
+func (l *loader) each(doc *strict.Document, key string, patterns []string, read func(file)) error {
+	seen := map[string]bool{}
+	for i, p := range patterns {
+		names, err := l.src.glob(p)
+		if err != nil {
+			doc.ErrorAt([]any{key, i}, "%q is not a pattern for files: %v", p, err)
+			l.errs = append(l.errs, errorsOf(doc.Err())...)
+			continue
+		}
+		if len(names) == 0 && !strings.ContainsAny(p, "*?[") {
+			names = []string{l.src.resolve(p)}
+		}
+		for _, name := range names {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			f, err := l.src.read(name)
+			if err != nil {
+				return fmt.Errorf("configuration: %w", err)
+			}
+			read(f)
+		}
+	}
+	return nil
+}
+
+func errorsOf(err error) strict.Errors {
+	var errs strict.Errors
+	errors.As(err, &errs)
+	return errs
+}
+
+// parse decodes a file; what is wrong with it is collected by done.
+func (l *loader) parse(f file, into any) *strict.Document {
+	doc, err := strict.Decode(f.name, f.text, into, strict.Options{Secrets: l.secrets(f)})
+	_ = err // in doc too, with what is added later
+	return doc
+}
+
+func (l *loader) secrets(f file) *strict.Secrets {
+	if l.src.bundled() {
+		return nil
+	}
+	return strict.SystemSecrets(f.name)
+}
+
+// done collects what is wrong with a file.
+func (l *loader) done(doc *strict.Document) {
+	l.errs = append(l.errs, errorsOf(doc.Err())...)
+	for _, w := range doc.Warnings() {
+		l.config.warnings = append(l.config.warnings, w.Error())
+	}
+}
+
+// fieldErrors gives the findings of an edge their places in the file.
+func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
+	if err == nil {
+		return
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			l.fieldErrors(doc, at, e)
+		}
+		return
+	}
+	var f *smpp.FieldError
+	if errors.As(err, &f) {
+		doc.ErrorAt(append(at[:len(at):len(at)], strict.ParsePath(f.Path)...), "%s", f.Reason)
+		return
+	}
+	doc.ErrorAt(at, "%v", err)
+}
+
+// once reports a name that another file or line has used already.
+func (l *loader) once(doc *strict.Document, kind, name string, path ...any) bool {
+	line, column := doc.Position(path)
+	here := fmt.Sprintf("%s:%d:%d", doc.File, line, column)
+	if before, taken := l.first[kind+" "+name]; taken {
+		doc.ErrorAt(path, "%s %q is there already, at %s", kind, name, before)
+		return false
+	}
+	l.first[kind+" "+name] = here
+	return true
+}
+
+func (l *loader) include(f file) {
+	var i included
+	doc := l.parse(f, &i)
+	l.people(doc, i.People)
+	l.numbers(doc, i.Numbers)
+	l.done(doc)
+}
+
+func (l *loader) people(doc *strict.Document, p peopleSettings) {
+	for i, a := range p.Attributes {
+		at := []any{"people", "attributes", i}
+		attribute := flowengine.Attribute{Name: a.Name, Type: flowengine.TypeNamed(a.Type)}
+		if _, err := flowengine.NewSchema(attribute); err != nil {
+			doc.ErrorAt(at, "%v", err)
+			continue
+		}
+		if l.once(doc, "attribute", a.Name, append(at, "name")...) {
+			l.attributes = append(l.attributes, attribute)
+		}
+	}
+}
+
+func (l *loader) numbers(doc *strict.Document, all []numberSettings) {
+	for i, n := range all {
+		at := []any{"numbers", i}
+		value := keyword.Number(n.Number)
+		if value == "" {
+			doc.ErrorAt(append(at, "number"), "%q is neither a number nor a name", n.Number)
+			continue
+		}
+		if !l.once(doc, n.Channel+" number", value, append(at, "number")...) {
+			continue
+		}
+		words := keyword.Reserved{Stop: n.Reserved.Stop, Start: n.Reserved.Start, Help: n.Reserved.Help}
+		if err := new(keyword.Builder).Reserve(value, keyword.Channel(n.Channel), words); err != nil {
+			doc.ErrorAt(append(at, "reserved"), "%v", err)
+		}
+		l.config.numbers = append(l.config.numbers, &flowengine.Number{
+			Value: value, Channel: n.Channel, DuplicateWindow: n.DuplicateWindow, Reserved: words, Default: n.DefaultReply,
+			Replies: map[string]string{keyword.Stop.String(): n.Replies.Stop, keyword.Start.String(): n.Replies.Start, keyword.Help.String(): n.Replies.Help},
+		})
+	}
+}
+
+func (l *loader) carrier(f file) {
+	var c smpp.Carrier
+	doc := l.parse(f, &c)
+	l.fieldErrors(doc, nil, c.Validate())
+	if c.Name != "" && l.once(doc, "carrier", c.Name, "carrier") && c.Accept != nil && c.SystemID != "" {
+		// A bind names nothing else that would tell two carriers apart.
+		l.once(doc, "system_id of a carrier that binds in", c.SystemID, "system_id")
+	}
+	l.config.carriers = append(l.config.carriers, c)
+	l.done(doc)
+}
+
+// listeners checks that those who bind in have somewhere to bind to. It ends the
+// main file.
+func (l *loader) listeners(doc *strict.Document) {
+	for i := range l.config.carriers {
+		if c := &l.config.carriers[i]; c.Accept != nil && len(l.config.settings.SMPP.Listen) == 0 {
+			doc.ErrorAt([]any{"smpp", "listen"}, "carrier %q binds in, but there is no address to bind to", c.Name)
+		}
+	}
+	l.done(doc)
+}
+
+func (l *loader) flow(f file) {
+	v, err := flowengine.ParseFlow(f.name, f.text, l.config.schema, l.hasNumber)
+	if err != nil {
+		errs := errorsOf(err)
+		if errs == nil {
+			errs = strict.Errors{{File: f.name, Line: 1, Column: 1, Message: err.Error()}}
+		}
+		l.errs = append(l.errs, errs...)
+		return
+	}
+	if before, taken := l.first["flow "+v.Flow]; taken {
+		l.errs = append(l.errs, strict.Error{File: f.name, Line: 1, Column: 1, Path: "flow", Message: fmt.Sprintf("flow %q is there already, in %s", v.Flow, before)})
+		return
+	}
+	l.first["flow "+v.Flow] = f.name
+	l.config.flows = append(l.config.flows, v)
+	l.config.warnings = append(l.config.warnings, v.Warnings...)
+}
+
+func (l *loader) hasNumber(channel, number string) bool {
+	for _, n := range l.config.numbers {
+		if n.Channel == channel && n.Value == number {
+			return true
+		}
+	}
+	return false
+}
+
+// launchable is the flows as they would run, to find those that want the same
+// messages.
+func (l *loader) launchable() []*flowengine.Flow {
+	flows := make([]*flowengine.Flow, len(l.config.flows))
+	for i, v := range l.config.flows {
+		flows[i] = &flowengine.Flow{ID: v.Flow, State: flowengine.Active, Newest: v, Versions: []*flowengine.Version{v}}
+	}
+	return flows
+}
+
+// encryptionKey is a key in hexadecimal digits. It is never shown.
+type encryptionKey []byte
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *encryptionKey) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*k = nil
+		return nil
+	}
+	key, err := hex.DecodeString(string(text))
+	if err != nil || len(key) != 16 && len(key) != 24 && len(key) != 32 {
+		return errors.New("it is not 32, 48 or 64 hexadecimal digits; `openssl rand -hex 32` makes such a key")
+	}
+	*k = key
+	return nil
+}
+
+// settings and control serve the commands that work on a configuration or on
+// its running daemon.
+
+// settings reads the main file for the commands that work offline.
+func (o *options) settings() (source, *settings, error) {
+	src, err := o.source()
+	if err != nil {
+		return src, nil, err
+	}
+	c, err := load(src)
+	if err != nil {
+		return src, nil, err
+	}
+	return src, &c.settings, nil
+}
+
+// control is the client of the running daemon. Only the main file is read, and a
+// mistake in it does not matter: the data folder is all that counts.
+func (o *options) control() (*controlClient, error) {
+	src, err := o.source()
+	if err != nil {
+		return nil, err
+	}
+	var s settings
+	f, err := src.main()
+	if err != nil {
+		return nil, err
+	}
+	doc := strict.Parse(f.name, f.text, strict.Options{})
+	doc.Decode(&s)
+	if s.Data == "" {
+		s.Data = "data"
+	}
+	return newControlClient(s.data(src)), nil
+}
+
+// call and open are those of the running daemon's client.
+func (o *options) call(ctx context.Context, method, path string, in, out any) error {
+	c, err := o.control()
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, method, path, in, out)
+}
+
+func (o *options) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+	c, err := o.control()
+	if err != nil {
+		return nil, err
+	}
+	return c.open(ctx, method, path, in)
+}

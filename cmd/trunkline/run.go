@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+func newRun(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the gateway",
+		Long: `Run the gateway until SIGINT or SIGTERM. The first signal drains: new work is
+refused, what is in flight is finished. The second stops at once. SIGHUP reads the
+configuration again, all or nothing.
+
+Without a configuration file the bundled example runs, with its data in the folder
+trunkline-data of the current directory.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			src, err := o.source()
+			if err != nil {
+				return err
+			}
+			c, err := load(src)
+			if err != nil {
+				return reportConfig(cmd.ErrOrStderr(), err)
+			}
+			log, level := newLog(cmd.ErrOrStderr(), &c.settings.Log)
+			for _, w := range c.warnings {
+				log.Warn("configuration", "warning", w)
+			}
+			d, err := newDaemon(src, c, log, level)
+			if err != nil {
+				return err
+			}
+			// The root's context ends at the first SIGINT, for all other commands;
+			// here signals are counted.
+			ctx, stop := context.WithCancel(context.WithoutCancel(cmd.Context()))
+			now, stopNow := context.WithCancel(context.Background())
+			defer stop()
+			defer stopNow()
+			defer untilSignal(d, stop, stopNow)()
+			return d.run(ctx, now, func() { d.greet(cmd.OutOrStdout()) })
+		},
+	}
+}
+
+// greet says that the daemon is up, and what to type next.
+func (d *daemon) greet(w io.Writer) {
+	fmt.Fprintf(w, "trunkline %s is ready: %s\n", version, d.source)
+	for _, a := range d.smpp.Addresses() {
+		fmt.Fprintf(w, "  SMPP   %s\n", a)
+	}
+	if d.admin != nil {
+		fmt.Fprintf(w, "  admin  http://%s/metrics\n", d.admin.Addr())
+	}
+	fmt.Fprintf(w, "  data   %s\n", d.config.settings.data(d.source))
+	if !d.source.bundled() {
+		return
+	}
+	self := invokedAs()
+	fmt.Fprintf(w, `
+Now, from another terminal in the same folder:
+
+  %[1]s simulate smpp START      # text START like a phone, and see the answer
+  %[1]s simulate smpp 42         # answer with a shoe size
+  %[1]s person show 385911234567 # the size is stored with the person
+  %[1]s flow show shoe-offer     # who went where, and what was sent
+
+Ctrl-C stops. `+"`%[1]s init my-gateway`"+` writes this example to a folder, for you to change.
+`, self)
+}
+
+// newLog makes the daemon's logger, whose level a reload can change.
+func newLog(w io.Writer, s *logSettings) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(s.level())
+	o := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(w, o)
+	if s.Format == "json" {
+		h = slog.NewJSONHandler(w, o)
+	}
+	return slog.New(h), level
+}
