@@ -3,7 +3,7 @@ package flowengine
 import "time"
 
 // Cause is one thing that happens to a person. The set of causes is closed:
-// Inbound, Timer, SendResult, Report and Eject.
+// Inbound, Happened, Change, Start, Timer, SendResult, Report and Eject.
 type Cause interface{ cause() }
 
 // Inbound is a complete message from the person to one of our numbers.
@@ -15,6 +15,31 @@ type Inbound struct {
 	To      string  // our number, normalised
 	Text    string
 	At      time.Time // when the gateway received it
+}
+
+// Happened is a People event: something that the person did elsewhere.
+type Happened struct {
+	ID    string // of the event; may be empty
+	Name  string
+	Props Attrs
+	At    time.Time // when it happened
+}
+
+// Change writes to the profile from outside of flows: API, import, console.
+type Change struct {
+	Source string // for the history: api, import, console
+	// Set are the attributes to write; an unset value removes the attribute.
+	Set                         []Attr
+	AddTags, RemoveTags         []Tag
+	Block, Unblock              []AddressKind
+	AddAddresses, DropAddresses []Address
+}
+
+// Start puts the person into a flow through an entry point that no message and
+// no event leads to: Flow API, audience, transfer.
+type Start struct {
+	Flow, Entry string
+	Vars        Attrs
 }
 
 // Timer is a deadline that came.
@@ -56,6 +81,9 @@ type Eject struct {
 }
 
 func (*Inbound) cause()    {}
+func (*Happened) cause()   {}
+func (*Change) cause()     {}
+func (*Start) cause()      {}
 func (*Timer) cause()      {}
 func (*SendResult) cause() {}
 func (*Report) cause()     {}

@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -61,6 +62,24 @@ func (c *Checker) Expression(source string, path ...any) *Expression {
 	}
 	return e
 }
+
+// Condition compiles a condition.
+func (c *Checker) Condition(source string, path ...any) *Condition {
+	when, err := CompileCondition(source, c.Schema)
+	if err != nil {
+		c.ErrorfAt(path, "%v", err)
+	}
+	return when
+}
+
+// EventName checks the name of a People event.
+func (c *Checker) EventName(name string, path ...any) {
+	if !eventName.MatchString(name) {
+		c.ErrorfAt(path, "%q is not the name of an event: a letter and at most 63 more letters, digits, _ and - are expected", name)
+	}
+}
+
+var eventName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
 
 // Number normalises one of our numbers, which has to exist.
 func (c *Checker) Number(channel, number string, path ...any) string {

@@ -13,25 +13,9 @@ import (
 type definition struct {
 	Flow     string                  `yaml:"flow" required:"true" pattern:"^[a-z0-9-]{1,64}$" doc:"Stable id of the flow: lower-case letters, digits and hyphens."`
 	Name     string                  `yaml:"name" doc:"Name for people. Default: the id."`
-	Entries  []entryOptions          `yaml:"entries" required:"true" doc:"What lets people into the flow."`
+	Entries  []*entryNode            `yaml:"entries" required:"true" doc:"What lets people into the flow."`
 	Elements map[string]*elementNode `yaml:"elements" required:"true" doc:"The elements by id. An id stands for the element in metrics, over all versions."`
 	Settings Settings                `yaml:"settings" doc:"Who may enter, and when the flow runs."`
-}
-
-// entryOptions is an entry point as it is written.
-type entryOptions struct {
-	ID             string   `yaml:"id" required:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Id of the entry point, unique in the flow."`
-	Type           string   `yaml:"type" required:"true" enum:"inbound_message" doc:"What lets people in: inbound_message."`
-	Number         string   `yaml:"number" doc:"Our number that people write to. Default: every number of the channel."`
-	Channel        string   `yaml:"channel" enum:"sms" default:"sms" doc:"Channel of the message."`
-	Keywords       Keywords `yaml:"keywords" required:"true" doc:"A keyword, a list of keywords, or any."`
-	Match          string   `yaml:"match" enum:"whole,first_word" default:"whole" doc:"whole: the message is the keyword. first_word: it begins with the keyword."`
-	FoldDiacritics bool     `yaml:"fold_diacritics" doc:"Let c match č and ć."`
-	Priority       *int     `yaml:"priority" min:"-1000" max:"1000" doc:"Which entry takes a message that several want; higher goes first. Default: the flow's."`
-	When           string   `yaml:"when" doc:"Condition over person, inbound and now that must be true."`
-	Interrupts     bool     `yaml:"interrupts" doc:"End what the person does in other flows."`
-	Fallthrough    bool     `yaml:"fallthrough" doc:"Let the next best entry have a message that this one refuses."`
-	Next           string   `yaml:"next" required:"true" doc:"First element."`
 }
 
 // elementNode is an element as it is written: its type, its ports and the
@@ -53,8 +37,13 @@ type elementType struct {
 var elementTypes = []elementType{
 	{"send_sms", "Send one text message.", func() Element { return new(SendSMS) }},
 	{"evaluate_inbound_message", "Wait for a message and branch by what it says.", func() Element { return new(EvaluateInboundMessage) }},
+	{"wait_for_event", "Wait for an event in the person's life elsewhere.", func() Element { return new(WaitForEvent) }},
+	{"wait_for_date", "Wait for a day that is known of the person.", func() Element { return new(WaitForDate) }},
 	{"pause", "Let time pass.", func() Element { return new(Pause) }},
 	{"update_person", "Write attributes of the person.", func() Element { return new(UpdatePerson) }},
+	{"update_variable", "Write variables of the run.", func() Element { return new(UpdateVariable) }},
+	{"add_to_do_not_contact", "Send nothing more to the person over a channel.", func() Element { return new(AddToDoNotContact) }},
+	{"remove_from_do_not_contact", "Send to the person over a channel again.", func() Element { return new(RemoveFromDoNotContact) }},
 	{"add_tag", "Mark the person with a tag.", func() Element { return new(AddTag) }},
 	{"remove_tag", "Take a tag from the person.", func() Element { return new(RemoveTag) }},
 	{"split_audience", "Split persons over branches by share.", func() Element { return new(SplitAudience) }},
@@ -204,30 +193,21 @@ func (b *builder) entries() {
 		b.errorf([]any{"entries"}, "a flow needs at least one entry point")
 	}
 	seen := map[string]bool{}
-	for i, o := range b.definition.Entries {
+	for i, written := range b.definition.Entries {
+		if written == nil || written.Trigger == nil { // reported when it was read
+			continue
+		}
+		o := written.Trigger.entry()
 		at := []any{"entries", i}
 		c := &Checker{Schema: b.schema, Settings: &b.version.Settings, numbers: b.numbers, at: at, report: b.report}
 		if seen[o.ID] {
 			c.ErrorfAt([]any{"id"}, "entry point %q is there twice", o.ID)
 		}
 		seen[o.ID] = true
-		e := &Entry{
-			ID: o.ID, Channel: o.Channel, Priority: b.version.Settings.Priority,
-			Interrupts: o.Interrupts, Fallthrough: o.Fallthrough, Next: o.Next,
-		}
-		if o.Priority != nil {
-			e.Priority = *o.Priority
-		}
-		if o.Number != "" {
-			e.Number = c.Number(o.Channel, o.Number, "number")
-		}
-		e.Patterns = c.Patterns(o.Keywords, o.Match, o.FoldDiacritics, "keywords")
+		e := &Entry{ID: o.ID, Type: written.Type, Trigger: written.Trigger, Interrupts: o.Interrupts, Next: o.Next}
+		written.Trigger.Check(c)
 		if o.When != "" {
-			when, err := CompileCondition(o.When, b.schema)
-			if err != nil {
-				c.ErrorfAt([]any{"when"}, "%v", err)
-			}
-			e.When = when
+			e.When = c.Condition(o.When, "when")
 		}
 		b.target(append(at, "next"), fmt.Sprintf("entry point %q", o.ID), o.Next)
 		b.version.Entries = append(b.version.Entries, e)
@@ -272,7 +252,7 @@ func (n *Node) next() []string {
 // through it does not spin.
 func (n *Node) waits() bool {
 	switch n.Element.(type) {
-	case *Pause, *EvaluateInboundMessage:
+	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate:
 		return true
 	}
 	return false

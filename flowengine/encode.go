@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"fmt"
+	"time"
 
 	"trunkline/flowengine/record"
 )
@@ -143,7 +144,35 @@ func appendRun(b []byte, r *Run) []byte {
 			return record.AppendTime(b, 6, h.At)
 		})
 	}
+	if r.Event != nil {
+		b = record.AppendNested(b, 16, func(b []byte) []byte { return AppendHappened(b, r.Event) })
+	}
 	return b
+}
+
+// AppendHappened appends the stored form of a People event.
+func AppendHappened(b []byte, e *Happened) []byte {
+	b = record.AppendString(b, 1, e.ID)
+	b = record.AppendString(b, 2, e.Name)
+	b = appendAttrs(b, 3, e.Props)
+	return record.AppendTime(b, 4, e.At)
+}
+
+// DecodeHappened reads what AppendHappened wrote into e, which must be empty.
+func DecodeHappened(b []byte, e *Happened) error {
+	return record.Decode(b, "event", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			e.ID = string(f.Bytes)
+		case 2:
+			e.Name = string(f.Bytes)
+		case 3:
+			return decodeAttr(f.Bytes, &e.Props)
+		case 4:
+			e.At = f.Time()
+		}
+		return nil
+	})
 }
 
 func decodeRun(b []byte, r *Run) error {
@@ -197,6 +226,9 @@ func decodeRun(b []byte, r *Run) error {
 				}
 				return nil
 			})
+		case 16:
+			r.Event = new(Happened)
+			return DecodeHappened(f.Bytes, r.Event)
 		}
 		return nil
 	})
@@ -211,6 +243,15 @@ func appendMembership(b []byte, m *Membership) []byte {
 	b = record.AppendTime(b, 4, m.LastExit)
 	for _, v := range m.Visited {
 		b = record.AppendFixed32(b, 5, v)
+	}
+	for i := range m.Progress {
+		b = record.AppendNested(b, 6, func(b []byte) []byte {
+			b = record.AppendString(b, 1, m.Progress[i].Entry)
+			for _, t := range m.Progress[i].Seen {
+				b = record.AppendNested(b, 2, func(b []byte) []byte { return record.AppendTime(b, 1, t) })
+			}
+			return b
+		})
 	}
 	return b
 }
@@ -228,6 +269,25 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.LastExit = f.Time()
 		case 5:
 			m.Visited = append(m.Visited, uint32(f.Uint))
+		case 6:
+			m.Progress = append(m.Progress, Progress{})
+			return decodeProgress(f.Bytes, &m.Progress[len(m.Progress)-1])
+		}
+		return nil
+	})
+}
+
+func decodeProgress(b []byte, p *Progress) error {
+	return record.Decode(b, "progress", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			p.Entry = string(f.Bytes)
+		case 2:
+			p.Seen = append(p.Seen, time.Time{})
+			return record.Decode(f.Bytes, "moment", func(f record.Field) error {
+				p.Seen[len(p.Seen)-1] = f.Time()
+				return nil
+			})
 		}
 		return nil
 	})

@@ -27,16 +27,17 @@ const (
 	rootPerson  = "person"
 	rootInbound = "inbound"
 	rootVars    = "vars"
+	rootEvent   = "event"
 	rootNow     = "now"
 	fieldTags   = "tags" // of person
 )
 
-var roots = []string{rootPerson, rootInbound, rootVars, rootNow}
+var roots = []string{rootPerson, rootInbound, rootEvent, rootVars, rootNow}
 
 // orderings are the operators that are false when a side is missing.
 var orderings = []string{"<", "<=", ">", ">=", "contains", "startsWith", "endsWith", "matches"}
 
-// Expression is a compiled expression over person, inbound, vars and now. It is
+// Expression is a compiled expression over person, inbound, event, vars and now. It is
 // safe for concurrent use.
 //
 // A comparison with a missing value is false, but for `!=` and `== nil`.
@@ -52,6 +53,7 @@ type reads struct {
 	person  []string
 	inbound []string
 	vars    bool
+	event   bool
 	now     bool
 }
 
@@ -110,7 +112,7 @@ func environment(schema *Schema) types.Map {
 	}
 	return types.Map{
 		rootPerson: person, rootInbound: inbound,
-		rootVars: types.Map{types.Extra: types.Any}, rootNow: exprType(DateTime),
+		rootVars: types.Map{types.Extra: types.Any}, rootEvent: types.Map{types.Extra: types.Any}, rootNow: exprType(DateTime),
 	}
 }
 
@@ -171,6 +173,8 @@ func (u *usage) Visit(node *ast.Node) {
 		switch n.Value {
 		case rootVars:
 			u.reads.vars = true
+		case rootEvent:
+			u.reads.event = true
 		case rootNow:
 			u.reads.now = true
 		}
@@ -254,7 +258,7 @@ func isNil(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
 
 func mayMiss(n ast.Node) bool {
 	root, _, ok := memberOf(n)
-	return ok && root != rootVars
+	return ok && root != rootVars && root != rootEvent
 }
 
 var machines = sync.Pool{New: func() any { return &vm.VM{MemoryBudget: expressionMemory} }}
@@ -302,6 +306,9 @@ func (r *reads) bindings(x *Passage, convert func(Value) any) map[string]any {
 			vars[v.Name] = convert(v.Value)
 		}
 		env[rootVars] = vars
+	}
+	if r.event {
+		env[rootEvent] = x.Run.Event.bindings(convert)
 	}
 	if r.now {
 		env[rootNow] = x.Now.In(x.Version.Settings.zone())

@@ -143,19 +143,12 @@ func (st *step) offer(found keyword.Result, c keyword.Consumer, in *Inbound, num
 		ref := st.set.entries[c.Index]
 		heard.Keyword = c.Keyword
 		st.result.Flow = ref.flow.ID
-		reason := st.refuses(ref, heard)
+		reason := st.offerEntry(ref, &Run{Inbound: heard})
 		if reason == "" {
-			if ref.entry.Interrupts { // R5
-				for i := len(st.passages.Runs) - 1; i >= 0; i-- {
-					st.exit(&st.passages.Runs[i], "interrupted")
-				}
-			}
 			st.result.Outcome = OutcomeEntry
-			st.enter(ref, heard)
 			return
 		}
-		st.log(Event{Kind: Refused, Flow: ref.flow.ID, Version: ref.version.Ordinal, Detail: reason})
-		if !ref.entry.Fallthrough && reason != RefusedNotActive {
+		if !ref.entry.Trigger.(*InboundMessage).Fallthrough && reason != RefusedNotActive {
 			st.result.Outcome = OutcomeRefused
 			return
 		}
@@ -169,13 +162,14 @@ func (st *step) offer(found keyword.Result, c keyword.Consumer, in *Inbound, num
 }
 
 // refuses says why an entry does not admit the person now, or "".
-func (st *step) refuses(ref entryRef, heard *Heard) string {
+func (st *step) refuses(ref entryRef, with *Run) string {
 	settings := &ref.version.Settings
 	if ref.flow.State != Active || !settings.open(st.now) { // S1, S2
 		return RefusedNotActive
 	}
 	if ref.entry.When != nil {
-		probe := Run{Flow: ref.flow.ID, Version: ref.version.Ordinal, Inbound: heard}
+		probe := *with
+		probe.Flow, probe.Version = ref.flow.ID, ref.version.Ordinal
 		yes, err := ref.entry.When.True(st.passage(&probe, ref.version))
 		switch {
 		case err != nil:

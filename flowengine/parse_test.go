@@ -40,6 +40,9 @@ func TestParseErrors(t *testing.T) {
 					continue
 				}
 				got := err.Error() + "\n"
+				// The files say … for the lists, which grow.
+				got = strings.ReplaceAll(got, strings.Join(elementTypeNames(), ", "), "…")
+				got = strings.ReplaceAll(got, strings.Join(triggerTypeNames(), ", "), "…")
 				if *update {
 					want.Data = []byte(got)
 				} else if got != string(want.Data) {

@@ -48,6 +48,22 @@ func (p *Person) Unblock(k AddressKind) bool {
 	return len(p.DoNotContact) != n
 }
 
+// AddAddress adds a and reports whether the person did not have it before.
+func (p *Person) AddAddress(a Address) bool {
+	if slices.Contains(p.Addresses, a) {
+		return false
+	}
+	p.Addresses = append(p.Addresses, a)
+	return true
+}
+
+// DropAddress removes a and reports whether the person had it.
+func (p *Person) DropAddress(a Address) bool {
+	n := len(p.Addresses)
+	p.Addresses = slices.DeleteFunc(p.Addresses, func(b Address) bool { return a == b })
+	return len(p.Addresses) != n
+}
+
 // Attr is a named value.
 type Attr struct {
 	Name  string

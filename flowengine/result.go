@@ -20,9 +20,14 @@ type Result struct {
 
 	Log []Event // what happened, in order; metrics are its sum
 
+	// Happened are the People events to be kept with the person.
+	Happened []Happened
+
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
-	// "no_match", "unrouted", "duplicate" or "refused".
+	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is
+	// "entry" or "refused", and Refused says why.
 	Outcome string
+	Refused string
 	Flow    string // the flow that consumed it
 }
 
@@ -70,6 +75,7 @@ const (
 	NotSent  EventKind = 10
 	Received EventKind = 11 // an inbound message was consumed; Detail: outcome
 	Updated  EventKind = 12 // a person attribute or tag changed; Detail: which
+	Observed EventKind = 13 // a People event; Detail: its name
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

@@ -23,6 +23,9 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //
 //	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
 //	in FROM TO TEXT          a message from a person
+//	event FROM NAME [k=v …]  a People event
+//	start FROM FLOW ENTRY [k=v …]  an entry by name, as by the Flow API
+//	change FROM [attr=value | +tag | -tag …]  a change of the profile from outside
 //	accept | reject REASON   the carrier's answer to the oldest unanswered message
 //	report STATE             a final delivery report about the last message
 //	wait DURATION            let time pass; deadlines that come are fired in order
@@ -184,6 +187,42 @@ func (w *world) command(line string) {
 			ID: "m" + strconv.Itoa(w.nth), Channel: "sms", From: Address{Phone, args[0]}, To: args[1],
 			Text: strings.TrimPrefix(text, " "), At: w.now,
 		})
+	case "event":
+		e := &Happened{Name: args[1], At: w.now}
+		for _, a := range args[2:] {
+			k, text, _ := strings.Cut(a, "=")
+			v := TextValue(text)
+			if n, err := Coerce(text, Decimal); err == nil {
+				v = n
+			}
+			e.Props.Set(k, v)
+		}
+		w.step(w.who(args[0]), e)
+	case "start":
+		c := &Start{Flow: args[1], Entry: args[2]}
+		for _, a := range args[3:] {
+			k, v, _ := strings.Cut(a, "=")
+			c.Vars.Set(k, TextValue(v))
+		}
+		w.step(w.who(args[0]), c)
+	case "change":
+		c := &Change{Source: "api"}
+		for _, a := range args[1:] {
+			k, text, isAttr := strings.Cut(a, "=")
+			switch {
+			case isAttr:
+				v, err := Coerce(text, w.schema.Type(k))
+				if err != nil {
+					w.t.Fatal(err)
+				}
+				c.Set = append(c.Set, Attr{k, v})
+			case a[0] == '+':
+				c.AddTags = append(c.AddTags, NewTag(a[1:]))
+			default:
+				c.RemoveTags = append(c.RemoveTags, NewTag(strings.TrimPrefix(a, "-")))
+			}
+		}
+		w.step(w.who(args[0]), c)
 	case "accept", "reject":
 		h := w.last
 		if len(h.sent) == 0 {
@@ -288,7 +327,7 @@ func (w *world) step(h *inhabitant, c Cause) {
 		w.t.Error("something changed and nobody says so")
 	}
 	if r.Outcome != "" {
-		w.say("%s %s", r.Outcome, r.Flow)
+		w.say("%s", strings.TrimSpace(r.Outcome+" "+r.Flow+" "+r.Refused))
 	}
 	for _, e := range r.Log {
 		w.event(e)
@@ -319,7 +358,7 @@ func (w *world) step(h *inhabitant, c Cause) {
 func (w *world) event(e Event) {
 	name := [...]string{
 		Entered: "entered", Exited: "exited", Refused: "refused", Engaged: "engaged", Departed: "departed", Queued: "", Accepted: "accepted",
-		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated",
+		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "",
 	}[e.Kind]
 	if name == "" {
 		return

@@ -75,7 +75,8 @@ type Set struct {
 	flows   map[string]*Flow
 	numbers map[numberKey]*Number
 	table   *keyword.Table
-	entries []entryRef // what the table's entries point at
+	entries []entryRef            // what the table's entries point at
+	events  map[string][]entryRef // entry points that listen to a People event
 }
 
 type numberKey struct{ channel, value string }
@@ -89,7 +90,7 @@ type entryRef struct {
 // NewSet builds a set, with the routing table of all active flows. Warnings
 // name entries that no message can tell apart (rule R3).
 func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
-	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}}
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, events: map[string][]entryRef{}}
 	var b keyword.Builder
 	for _, n := range numbers {
 		s.numbers[numberKey{n.Channel, n.Value}] = n
@@ -106,13 +107,21 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 			continue
 		}
 		for _, e := range f.Newest.Entries {
-			if err := b.Add(keyword.Entry{
-				Flow: f.ID, ID: e.ID, Number: e.Number, Channel: keyword.Channel(e.Channel),
-				Patterns: e.Patterns, Priority: e.Priority, Launched: f.Launched.UnixMilli(), Index: len(s.entries),
-			}); err != nil {
-				return nil, nil, fmt.Errorf("flow %q: entry %q: %w", f.ID, e.ID, err)
+			ref := entryRef{f, f.Newest, e}
+			switch t := e.Trigger.(type) {
+			case *InboundMessage:
+				if err := b.Add(keyword.Entry{
+					Flow: f.ID, ID: e.ID, Number: t.number, Channel: keyword.Channel(t.Channel),
+					Patterns: t.patterns, Priority: t.priority, Launched: f.Launched.UnixMilli(), Index: len(s.entries),
+				}); err != nil {
+					return nil, nil, fmt.Errorf("flow %q: entry %q: %w", f.ID, e.ID, err)
+				}
+				s.entries = append(s.entries, ref)
+			case *PeopleEvent:
+				for _, name := range t.names() {
+					s.events[name] = append(s.events[name], ref)
+				}
 			}
-			s.entries = append(s.entries, entryRef{f, f.Newest, e})
 		}
 	}
 	table, conflicts := b.Build()

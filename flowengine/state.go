@@ -37,6 +37,8 @@ type Run struct {
 	Repeats uint32 // of them, the last ones at Element without a wait
 	Vars    Attrs
 	Inbound *Heard // what ${inbound.…} means: the last message it consumed
+	// Event is what ${event.…} means: the last People event that it consumed.
+	Event *Happened
 }
 
 // Heard is an inbound message as a flow sees it.
@@ -56,6 +58,16 @@ type Membership struct {
 	Recent   []time.Time // times of the latest of them, oldest first, as many as entry limits look at (rule E4)
 	LastExit time.Time   // zero: never left (rule E3)
 	Visited  []uint32    // sorted ElementMarks of elements ever reached (rule M2)
+	// Progress is how far combinations of events have come, by entry point.
+	Progress []Progress
+}
+
+// Progress is how far a combination of events has come at one entry point.
+type Progress struct {
+	Entry string
+	// Seen has a time for each event of the combination; zero: not yet. For a
+	// sequence it is when the latest run-up to that event began.
+	Seen []time.Time
 }
 
 // Digest remembers an inbound message for telling duplicates (rule R7).

@@ -20,6 +20,8 @@ const (
 	exitCompleted = "completed"
 	exitLoopGuard = "loop_guard"
 	exitLost      = "version_lost" // pinned to a version that is not there
+
+	exitInterrupted = "interrupted" // by another flow (rule R5)
 )
 
 // Step applies one cause to a person at the moment now and says what follows
@@ -31,6 +33,12 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 	switch c := c.(type) {
 	case *Inbound:
 		st.inbound(c)
+	case *Happened:
+		st.happened(c)
+	case *Change:
+		st.change(c)
+	case *Start:
+		st.start(c)
 	case *Timer:
 		if run := ps.Run(c.Flow, c.Number); run != nil && run.Seq == c.Seq {
 			st.timer(run, c)
@@ -56,11 +64,14 @@ type step struct {
 }
 
 // enter begins a run at an entry point. The entry was admitted before.
-func (st *step) enter(ref entryRef, heard *Heard) {
+func (st *step) enter(ref entryRef, with *Run) {
 	flow, v := ref.flow, ref.version
 	m := st.passages.Membership(flow.ID)
 	v.Settings.remember(m, st.now)
-	run := Run{Flow: flow.ID, Version: v.Ordinal, Number: m.Entries, Entry: ref.entry.ID, Entered: st.now, Inbound: heard}
+	run := Run{
+		Flow: flow.ID, Version: v.Ordinal, Number: m.Entries, Entry: ref.entry.ID, Entered: st.now,
+		Inbound: with.Inbound, Event: with.Event, Vars: with.Vars,
+	}
 	st.passages.Runs = append(st.passages.Runs, run)
 	st.result.PassagesChanged = true
 	st.log(Event{Kind: Entered, Flow: run.Flow, Version: run.Version, Number: run.Number, Detail: run.Entry})

@@ -58,7 +58,7 @@ func drawFlow(t *rapid.T, id string, schema *Schema) *Flow {
 		}
 		d.Elements["e"+strconv.Itoa(i)] = node
 	}
-	d.Entries = []entryOptions{{ID: "in", Channel: "sms", Keywords: keyword(), Match: "whole", Next: "e0"}}
+	d.Entries = []*entryNode{{"inbound_message", &InboundMessage{EntryOptions: EntryOptions{ID: "in", Next: "e0"}, Channel: "sms", Keywords: keyword(), Match: "whole"}}}
 	b := &builder{definition: d, schema: schema, report: func(path []any, warning bool, message string) {
 		if !warning {
 			t.Fatalf("%v: %s", path, message)
@@ -170,7 +170,7 @@ func TestStepLimits(t *testing.T) {
 	two := func(id string, a, b *elementNode) *Flow {
 		d := &definition{
 			Flow: id, Settings: Settings{Reenter: true, Timezone: "UTC"}, Elements: map[string]*elementNode{"a": a, "b": b},
-			Entries: []entryOptions{{ID: "in", Channel: "sms", Keywords: Keywords{Words: []string{id}}, Match: "whole", Next: "a"}},
+			Entries: []*entryNode{{"inbound_message", &InboundMessage{EntryOptions: EntryOptions{ID: "in", Next: "a"}, Channel: "sms", Keywords: Keywords{Words: []string{id}}, Match: "whole"}}},
 		}
 		v := (&builder{definition: d, schema: schema, report: func([]any, bool, string) {}}).build()
 		return &Flow{ID: id, State: Active, Launched: testNow, Newest: v, Versions: []*Version{v}}

@@ -229,6 +229,9 @@ func (c *templateChecker) name(root, next string) error {
 	case rootVars:
 		c.reads.vars = true
 		return nil
+	case rootEvent:
+		c.reads.event = true
+		return nil
 	case rootNow:
 		c.reads.now = true
 		return nil

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-
-	"trunkline/keyword"
 )
 
 // Version is one immutable state of a flow's definition. Persons stay with the
@@ -67,15 +65,12 @@ func (x *Passage) leads(port string) bool { return x.Version.nodes[x.Element].Ta
 
 // Entry is an entry point: what lets people into the flow.
 type Entry struct {
-	ID          string
-	Number      string // ours, normalised; "" is every number of the channel
-	Channel     string
-	Patterns    []keyword.Pattern
-	Priority    int
-	When        *Condition // nil: always
-	Interrupts  bool       // ends the person's other runs (rule R5)
-	Fallthrough bool       // a refused message goes to the next best entry (rule R4)
-	Next        string     // first element
+	ID         string
+	Type       string
+	Trigger    Trigger
+	When       *Condition // nil: always
+	Interrupts bool       // ends the person's other runs (rule R5)
+	Next       string     // first element
 }
 
 // Categories of messages.
