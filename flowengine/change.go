@@ -25,7 +25,10 @@ func (st *step) change(c *Change) {
 		changed(p.Unblock(k), "do not contact -"+k.String())
 	}
 	for _, a := range c.AddAddresses {
-		changed(p.AddAddress(a), a.Kind.String()+" added")
+		if p.AddAddress(a) {
+			changed(true, a.Kind.String()+" added")
+			st.result.AddressesAdded = append(st.result.AddressesAdded, a)
+		}
 	}
 	for _, a := range c.DropAddresses {
 		changed(p.DropAddress(a), a.Kind.String()+" removed")

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"trunkline/keyword"
 )
 
 // Shards is the fixed number of shards that persons are hashed to. It is part
@@ -76,6 +78,15 @@ func (k AddressKind) String() string {
 type Address struct {
 	Kind  AddressKind
 	Value string
+}
+
+// ParseAddress reads an e-mail address or a phone number as people write them.
+func ParseAddress(s string) Address {
+	s = strings.TrimSpace(s)
+	if at := strings.LastIndexByte(s, '@'); at > 0 {
+		return Address{Email, s[:at+1] + strings.ToLower(s[at+1:])}
+	}
+	return Address{Phone, keyword.Number(s)}
 }
 
 // Shard is the shard that keeps the record which leads from the address to its

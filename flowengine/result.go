@@ -20,6 +20,8 @@ type Result struct {
 
 	Log []Event // what happened, in order; metrics are its sum
 
+	// AddressesAdded shall lead to the person from now on.
+	AddressesAdded []Address
 	// Happened are the People events to be kept with the person.
 	Happened []Happened
 

@@ -12,7 +12,6 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
-	"trunkline/keyword"
 	"trunkline/storage"
 )
 
@@ -29,7 +28,7 @@ type Profile struct {
 	History  []Happening // the latest ones, oldest first
 }
 
-// Person finds a person by id or by phone number. history bounds how much of
+// Person finds a person by id, phone number or e-mail address. history bounds how much of
 // what happened is returned.
 func (rt *Runtime) Person(ctx context.Context, ref string, history int) (*Profile, error) {
 	var p *Profile
@@ -50,16 +49,14 @@ func (rt *Runtime) Person(ctx context.Context, ref string, history int) (*Profil
 				flowengine.DecodePassages(flowengine.AppendPassages(nil, &m.passages), &p.Passages))
 		})
 	}
-	id, err := flowengine.ParsePersonID(ref)
-	if err != nil {
-		a := flowengine.Address{Kind: flowengine.Phone, Value: keyword.Number(ref)}
-		err = rt.do(ctx, rt.owner(a.Shard()), "contact", func(tx *txn) error {
-			m, err := tx.personAt(a)
+	who := ParseWho(ref)
+	id := who.ID
+	var err error
+	if id.IsZero() {
+		err = rt.do(ctx, rt.owner(who.shard()), "contact", func(tx *txn) error {
+			m, err := tx.find(who)
 			if err == nil {
 				id = m.person.ID
-				if tx.ex.owns(id.Shard()) && !m.exists {
-					return storage.ErrNotFound
-				}
 			}
 			return err
 		})
@@ -68,7 +65,7 @@ func (rt *Runtime) Person(ctx context.Context, ref string, history int) (*Profil
 		err = read(id)
 	}
 	if isNotFound(err) {
-		return nil, fmt.Errorf("%w: nobody is known as %q: give a phone number or a person id", ErrNotFound, ref)
+		return nil, fmt.Errorf("%w: nobody is known as %q: give a phone number, an e-mail address or a person id", ErrNotFound, ref)
 	}
 	if err != nil {
 		return nil, err

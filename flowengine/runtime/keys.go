@@ -22,6 +22,8 @@ const (
 	kindTally     = 'c' // flow, day → counters
 	kindFragments = 'f' // from, to, reference → parts of a message
 	kindDeferred  = 'd' // message id → due time of a message that waits for its schedule
+	kindHappened  = 'h' // person, time, sequence → People event
+	kindSeen      = 'r' // id of a relay that acted
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -75,6 +77,12 @@ func activePerson(s flowengine.Shard, key []byte) (id flowengine.PersonID, ok bo
 func logKey(b []byte, id flowengine.PersonID, at time.Time, seq uint32) []byte {
 	b = personKey(b, kindLog, id)
 	b = binary.BigEndian.AppendUint64(b, uint64(at.UnixMilli()))
+	return binary.BigEndian.AppendUint32(b, seq)
+}
+
+func happenedKey(b []byte, id flowengine.PersonID, at time.Time, seq uint32) []byte {
+	b = personKey(b, kindHappened, id)
+	b = binary.BigEndian.AppendUint64(b, uint64(max(at.UnixMilli(), 0)))
 	return binary.BigEndian.AppendUint32(b, seq)
 }
 

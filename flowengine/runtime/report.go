@@ -186,21 +186,59 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
 		return nil
 	}
-	c := &flowengine.Report{
+	r := &flowengine.Report{
 		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code,
 	}
-	told := func(tx *txn) error {
-		person, err := tx.member(x.Origin.Person)
-		if err == nil && person.exists {
-			tx.step(person, c)
+	if owner := x.Origin.Person.Shard(); !tx.ex.owns(owner) {
+		return tx.relay(&relay{Target: owner, Kind: relayReport, Body: appendReport(nil, r)})
+	}
+	return tx.tellReport(r)
+}
+
+// tellReport lets the flows of a person know of a delivery report.
+func (tx *txn) tellReport(r *flowengine.Report) error {
+	person, err := tx.member(r.Origin.Person)
+	if err == nil && person.exists {
+		tx.step(person, r)
+	}
+	return err
+}
+
+func appendReport(b []byte, r *flowengine.Report) []byte {
+	b = record.AppendString(b, 1, r.ID)
+	b = record.AppendNested(b, 2, func(b []byte) []byte { return flowengine.AppendOrigin(b, &r.Origin) })
+	b = record.AppendString(b, 3, r.Carrier)
+	b = record.AppendString(b, 4, r.State)
+	b = record.AppendBool(b, 5, r.Delivered)
+	b = record.AppendBool(b, 6, r.Final)
+	return record.AppendString(b, 7, r.Code)
+}
+
+func (tx *txn) receiveReport(body []byte) error {
+	r := new(flowengine.Report)
+	err := record.Decode(body, "report", func(f record.Field) (err error) {
+		switch f.Num {
+		case 1:
+			r.ID = string(f.Bytes)
+		case 2:
+			err = flowengine.DecodeOrigin(f.Bytes, &r.Origin)
+		case 3:
+			r.Carrier = string(f.Bytes)
+		case 4:
+			r.State = string(f.Bytes)
+		case 5:
+			r.Delivered = f.Bool()
+		case 6:
+			r.Final = f.Bool()
+		case 7:
+			r.Code = string(f.Bytes)
 		}
 		return err
+	})
+	if err != nil {
+		return err
 	}
-	if owner := tx.ex.rt.owner(x.Origin.Person.Shard()); owner != tx.ex {
-		owner.submit(task{name: "report", run: told})
-		return nil
-	}
-	return told(tx)
+	return tx.tellReport(r)
 }
 
 // partReported adds the report about one part to what is known of the whole

@@ -34,7 +34,9 @@ type Message struct {
 	// Deferred is set when the row is an inbound message that its sender
 	// scheduled for later.
 	Deferred *Arrival
-	Carrier  string // the only carrier allowed, or empty
+	// Relay is set when the row is work for a shard of another executor.
+	Relay   *relay
+	Carrier string // the only carrier allowed, or empty
 
 	entry *dueEntry
 }
@@ -68,6 +70,7 @@ const (
 	msgDeferred
 	msgCarrier
 	msgReceiptState
+	msgRelay
 )
 
 func (m *Message) append(b []byte) []byte {
@@ -95,6 +98,9 @@ func (m *Message) append(b []byte) []byte {
 	}
 	if m.Deferred != nil {
 		b = record.AppendNested(b, msgDeferred, m.Deferred.append)
+	}
+	if m.Relay != nil {
+		b = record.AppendNested(b, msgRelay, m.Relay.append)
 	}
 	return record.AppendString(b, msgCarrier, m.Carrier)
 }
@@ -148,6 +154,8 @@ func decodeMessage(b []byte) (*Message, error) {
 		case msgDeferred:
 			m.Deferred = new(Arrival)
 			err = m.Deferred.decode(f.Bytes)
+		case msgRelay:
+			m.Relay, err = decodeRelay(f.Bytes)
 		case msgCarrier:
 			m.Carrier = string(f.Bytes)
 		}

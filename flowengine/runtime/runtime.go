@@ -37,6 +37,8 @@ type Options struct {
 	MaxSending int
 	// History is how long what happened to a person is kept; default 100 days.
 	History time.Duration
+	// Events is how long People events are kept; default 190 days.
+	Events time.Duration
 	// Reports is how long a delivery report is expected; default 7 days.
 	Reports time.Duration
 	// Early is how long a report waits for its message; default 1 hour.
@@ -68,6 +70,7 @@ func (o *Options) setDefaults() {
 		o.MaxSending = 2048
 	}
 	set(&o.History, 100*24*time.Hour)
+	set(&o.Events, 190*24*time.Hour)
 	set(&o.Reports, 7*24*time.Hour)
 	set(&o.Early, time.Hour)
 	set(&o.Reassembly, 5*time.Minute)

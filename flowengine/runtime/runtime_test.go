@@ -683,3 +683,45 @@ func TestDrain(t *testing.T) {
 		}
 	})
 }
+
+// People events, changes and entries by name reach a person by any address, also
+// one in the shard of another executor.
+func TestActByAnyAddress(t *testing.T) {
+	const flow = `
+flow: cart
+entries: [{id: e, type: people_event, event: CartUpdated, next: s}, {id: api, type: flow_api, next: s}]
+elements: {s: {type: send_sms, from: "38591000001", text: "hello"}}
+`
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		w := start(t, store, Options{}, flow)
+		ctx := context.Background()
+		phone := flowengine.Address{Kind: flowengine.Phone, Value: "385911"}
+		_, err := w.rt.Act(ctx, Who{Address: phone}, &flowengine.Happened{Name: "CartUpdated", At: time.Now()})
+		if !errors.Is(err, ErrNotFound) {
+			t.Fatal("nobody is known yet, but:", err)
+		}
+		first, err := w.rt.Act(ctx, Who{Address: phone, Create: true}, &flowengine.Happened{Name: "CartUpdated", At: time.Now()})
+		w.must(err)
+		var mails []flowengine.Address
+		for i := range 20 {
+			mails = append(mails, flowengine.Address{Kind: flowengine.Email, Value: fmt.Sprintf("a%d@example.org", i)})
+		}
+		_, err = w.rt.Act(ctx, Who{ID: first.Person}, &flowengine.Change{Source: "api", AddAddresses: mails})
+		w.must(err)
+		time.Sleep(time.Second)
+		for range 2 { // also after a restart
+			for _, a := range mails {
+				acted, err := w.rt.Act(ctx, Who{Address: a}, &flowengine.Start{Flow: "cart", Entry: "api"})
+				w.must(err)
+				expect(t, "person", acted.Person, first.Person)
+				expect(t, "outcome", acted.Outcome, flowengine.OutcomeEntry)
+			}
+			w.must(w.stop())
+			w = start(t, store, Options{}, flow)
+		}
+		time.Sleep(time.Second)
+		expect(t, "engaged", w.counts("cart", "s").Total, 41)
+		w.recount()
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"trunkline/flowengine"
+	"trunkline/flowengine/record"
 	"trunkline/keyword"
 )
 
@@ -83,6 +84,8 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 	m.entry = e
 	left := dueOf(e.key) < ex.started && m.Attempt == 0 // it may have been with a peer when the daemon ended
 	switch {
+	case m.Relay != nil:
+		ex.handOver(m)
 	case m.Deferred != nil:
 		ex.execute(task{name: "deferred", run: func(tx *txn) error { return tx.takeEffect(m, e) }})
 	case m.Marketing && m.Claimed: // rule X2: assumed sent
@@ -133,7 +136,9 @@ func (ex *executor) finished(r sent) {
 // settle records what became of an attempt.
 func (ex *executor) settle(r sent) {
 	m, o := r.m, r.o
-	ex.rt.metrics.sends.WithLabelValues(m.Channel, o.Fate.String()).Inc()
+	if m.Relay == nil {
+		ex.rt.metrics.sends.WithLabelValues(m.Channel, o.Fate.String()).Inc()
+	}
 	ex.execute(task{name: "send_result", run: func(tx *txn) error { return tx.settle(m, o) }})
 }
 
@@ -155,7 +160,7 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 		return tx.retry(m, o)
 	}
 	tx.ex.outbox.remove(shardOf(m.entry.key), m.entry.key, &tx.batch.writes)
-	if m.Receipt != nil {
+	if m.Receipt != nil || m.Relay != nil {
 		return nil
 	}
 	if err := tx.expectReports(m, o.Carrier); err != nil {
@@ -203,26 +208,49 @@ func (tx *txn) retry(m *Message, o Outcome) error {
 // expectReports stores under which ids the delivery reports of a message will
 // come, in the shard of the recipient's address, where reports look.
 func (tx *txn) expectReports(m *Message, carrier string) error {
-	if len(m.Keys) == 0 {
-		return nil
-	}
 	to := reportAddress(m.To)
-	write := func(tx *txn) error {
-		for i, key := range m.Keys {
-			if key == "" {
-				continue
-			}
-			if err := tx.expectReport(to, carrier, key, &expected{ID: m.ID, Origin: m.Origin, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}); err != nil {
-				return err
-			}
+	for i, key := range m.Keys {
+		if key == "" {
+			continue
 		}
-		return nil
+		x := &expected{ID: m.ID, Origin: m.Origin, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
+		var err error
+		if tx.ex.owns(to.Shard()) {
+			err = tx.expectReport(to, carrier, key, x)
+		} else {
+			body := record.AppendString(nil, 1, to.Value)
+			body = record.AppendString(body, 2, carrier)
+			body = record.AppendString(body, 3, key)
+			err = tx.relay(&relay{Target: to.Shard(), Kind: relayExpect, Body: record.AppendNested(body, 4, x.append)})
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if owner := tx.ex.rt.owner(to.Shard()); owner != tx.ex {
-		owner.submit(task{name: "expect_report", run: write})
-		return nil
+	return nil
+}
+
+func (tx *txn) receiveExpected(body []byte) error {
+	to := flowengine.Address{Kind: flowengine.Phone}
+	var carrier, key string
+	x := new(expected)
+	err := record.Decode(body, "expected report", func(f record.Field) (err error) {
+		switch f.Num {
+		case 1:
+			to.Value = string(f.Bytes)
+		case 2:
+			carrier = string(f.Bytes)
+		case 3:
+			key = string(f.Bytes)
+		case 4:
+			x, err = decodeExpected(f.Bytes)
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return write(tx)
+	return tx.expectReport(to, carrier, key, x)
 }
 
 // reportAddress is the address in whose shard a report looks for its message.

@@ -183,6 +183,12 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	for i := range r.Sends {
 		tx.enqueue(shard, &Message{Send: r.Sends[i]}, tx.now)
 	}
+	tx.keep(id, r)
+	for _, a := range r.AddressesAdded {
+		if err := tx.alias(a, id); err != nil { // unreachable: what we encode, we decode
+			tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", id.String(), "error", err)
+		}
+	}
 	tx.history(id, r.Log)
 	tx.changing = flowengine.PersonID{}
 	return r

@@ -1,0 +1,132 @@
+package runtime
+
+import (
+	"fmt"
+	"time"
+
+	"trunkline/flowengine"
+	"trunkline/flowengine/record"
+)
+
+// A relay is work for another shard. Within an executor it is done in the same
+// batch; for the shard of another executor it is a durable row of the outbox,
+// which is handed over as often as it takes and acts once.
+type relay struct {
+	Target flowengine.Shard
+	Kind   relayKind
+	Body   []byte
+}
+
+type relayKind uint8
+
+// The kinds of relays. The numbers are stored.
+const (
+	relayReport relayKind = 1 // tell a person's flows of a delivery report
+	relayExpect relayKind = 2 // note under which id a delivery report will come
+	relayAlias  relayKind = 3 // let an address lead to a person
+)
+
+// Pauses and memory of relays.
+const (
+	relayAgain  = 50 * time.Millisecond // after the other executor's queue was full
+	relayMemory = 24 * time.Hour        // how long a relay that acted is remembered
+)
+
+// relay does work in another shard, now or as soon as its owner takes it.
+func (tx *txn) relay(r *relay) error {
+	if tx.ex.owns(r.Target) {
+		return tx.receive(r)
+	}
+	id := fmt.Sprintf("relay/%d.%d.%d", tx.ex.rt.boot, tx.ex.index, tx.ex.rowSeq+1)
+	tx.enqueue(tx.ex.shards[0], &Message{Send: flowengine.Send{ID: id}, Relay: r}, tx.now)
+	return nil
+}
+
+// handOver gives a relay to the owner of its target.
+func (ex *executor) handOver(m *Message) {
+	ex.sending++
+	ex.rt.owner(m.Relay.Target).submit(task{
+		name: "relay",
+		run: func(tx *txn) error {
+			seen := append(appendPrefix(nil, m.Relay.Target, kindSeen), m.ID...)
+			if tx.has(seen) {
+				return nil
+			}
+			tx.put(seen, nil, tx.now.Add(relayMemory))
+			return tx.receive(m.Relay)
+		},
+		done: func(err error) {
+			o := Outcome{Fate: FateAccepted}
+			if err != nil {
+				o = Outcome{Fate: FateRetry, After: relayAgain, Code: err.Error()}
+			}
+			ex.results <- sent{m, o}
+		},
+	})
+}
+
+// receive does the work of a relay in its target's shard.
+func (tx *txn) receive(r *relay) error {
+	switch r.Kind {
+	case relayReport:
+		return tx.receiveReport(r.Body)
+	case relayExpect:
+		return tx.receiveExpected(r.Body)
+	case relayAlias:
+		return tx.receiveAlias(r.Body)
+	}
+	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
+}
+
+func (r *relay) append(b []byte) []byte {
+	b = record.AppendUint(b, 1, uint64(r.Target))
+	b = record.AppendUint(b, 2, uint64(r.Kind))
+	return record.AppendBytes(b, 3, r.Body)
+}
+
+func decodeRelay(b []byte) (*relay, error) {
+	r := new(relay)
+	return r, record.Decode(b, "relay", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			if f.Uint >= flowengine.Shards {
+				return fmt.Errorf("%w: shard %d", record.ErrDamaged, f.Uint)
+			}
+			r.Target = flowengine.Shard(f.Uint)
+		case 2:
+			r.Kind = relayKind(f.Uint)
+		case 3:
+			r.Body = append([]byte(nil), f.Bytes...)
+		}
+		return nil
+	})
+}
+
+// alias lets an address of a person lead to the person.
+func (tx *txn) alias(a flowengine.Address, id flowengine.PersonID) error {
+	body := record.AppendUint(nil, 1, uint64(a.Kind))
+	body = record.AppendString(body, 2, a.Value)
+	return tx.relay(&relay{Target: a.Shard(), Kind: relayAlias, Body: record.AppendBytes(body, 3, id[:])})
+}
+
+func (tx *txn) receiveAlias(body []byte) error {
+	var a flowengine.Address
+	var id flowengine.PersonID
+	err := record.Decode(body, "alias", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			a.Kind = flowengine.AddressKind(f.Uint)
+		case 2:
+			a.Value = string(f.Bytes)
+		case 3:
+			copy(id[:], f.Bytes)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	tx.batch.writes.Put(addressKey(tx.ex.scratch[:0], a), id[:])
+	tx.ex.contacts.put(a, id)
+	return nil
+}
