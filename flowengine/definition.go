@@ -36,6 +36,7 @@ type elementType struct {
 // elementTypes lists every element type, in the order of the reference.
 var elementTypes = []elementType{
 	{"send_sms", "Send one text message.", func() Element { return new(SendSMS) }},
+	{"failover", "Try channels one after the other until one gets through.", func() Element { return new(Failover) }},
 	{"evaluate_inbound_message", "Wait for a message and branch by what it says.", func() Element { return new(EvaluateInboundMessage) }},
 	{"wait_for_event", "Wait for an event in the person's life elsewhere.", func() Element { return new(WaitForEvent) }},
 	{"wait_for_date", "Wait for a day that is known of the person.", func() Element { return new(WaitForDate) }},
@@ -252,7 +253,7 @@ func (n *Node) next() []string {
 // through it does not spin.
 func (n *Node) waits() bool {
 	switch n.Element.(type) {
-	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate:
+	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *Failover:
 		return true
 	}
 	return false

@@ -52,6 +52,17 @@ func WaitUntil(t time.Time) Outcome { return Outcome{wait: true, until: t} }
 // WaitForSend stays until the result of the message with that id is known.
 func WaitForSend(id string) Outcome { return Outcome{wait: true, send: id} }
 
+// WaitForReport stays until the message is refused, a final delivery report
+// about it comes, or until t.
+func WaitForReport(id string, t time.Time) Outcome { return Outcome{wait: true, send: id, until: t} }
+
+// reportWaiter is an Element that waits for delivery reports too. Its wait goes
+// on after a cause that does not end it.
+type reportWaiter interface {
+	Waiting
+	ends(c Cause) bool
+}
+
 // End ends the run for the given reason.
 func End(reason string) Outcome { return Outcome{end: reason} }
 

@@ -144,6 +144,7 @@ func appendRun(b []byte, r *Run) []byte {
 			return record.AppendTime(b, 6, h.At)
 		})
 	}
+	b = record.AppendUint(b, 17, uint64(r.Attempt))
 	if r.Event != nil {
 		b = record.AppendNested(b, 16, func(b []byte) []byte { return AppendHappened(b, r.Event) })
 	}
@@ -226,6 +227,8 @@ func decodeRun(b []byte, r *Run) error {
 				}
 				return nil
 			})
+		case 17:
+			r.Attempt = uint8(f.Uint)
 		case 16:
 			r.Event = new(Happened)
 			return DecodeHappened(f.Bytes, r.Event)

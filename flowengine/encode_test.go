@@ -19,7 +19,7 @@ func drawAttrs(t *rapid.T, label string) Attrs {
 	var a Attrs
 	for range rapid.IntRange(0, 5).Draw(t, label) {
 		a.Set(rapid.StringN(1, 20, 60).Draw(t, "name"), Value{
-			Type: Type(rapid.IntRange(1, 6).Draw(t, "type")),
+			Type: Type(rapid.IntRange(1, 7).Draw(t, "type")),
 			Str:  rapid.StringN(0, 200, 800).Draw(t, "str"),
 			Num:  rapid.Int64().Draw(t, "num"),
 		})

@@ -55,6 +55,8 @@ type Send struct {
 	Channel  string
 	From, To string
 	Text     string
+	// NotBefore is when the message may go out; zero: now (rule X11).
+	NotBefore time.Time
 	// Expires is the end of validity (rule X11).
 	Expires   time.Time
 	Marketing bool // fate after a crash: assumed sent (rule X2)

@@ -1,12 +1,16 @@
 package flowengine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
 )
 
 // Attribute is a person attribute that the operator declares.
@@ -26,6 +30,38 @@ const (
 
 var builtin = map[string]Type{attrID: Text, attrPhone: Text, attrEmail: Text, attrCreated: DateTime}
 
+const attrBirthDate = "birthDate"
+
+// standard is an attribute that every person has without a declaration and that
+// flows write as well.
+type standard struct {
+	typ   Type
+	limit int                          // characters; 0: MaxText alone
+	fit   func(string) (string, error) // checks a text further; nil: nothing more
+}
+
+var standards = map[string]standard{
+	"firstName":         {typ: Text, limit: 255},
+	"lastName":          {typ: Text, limit: 255},
+	"middleName":        {typ: Text, limit: 50},
+	"address":           {typ: Text, limit: 50},
+	"city":              {typ: Text, limit: 50},
+	"country":           {typ: Text, limit: 50},
+	"gender":            {typ: Text, limit: 50},
+	attrBirthDate:       {typ: Date},
+	"preferredLanguage": {typ: Text, limit: 35, fit: languageTag},
+	"externalId":        {typ: Text, limit: 256},
+}
+
+// languageTag writes a language as BCP 47 does: hr, pt-BR.
+func languageTag(s string) (string, error) {
+	tag, err := language.Raw.Parse(strings.TrimSpace(s))
+	if err != nil {
+		return "", errors.New("a language such as hr or pt-BR is expected (BCP 47)")
+	}
+	return tag.String(), nil
+}
+
 var attributeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
 // Schema says which attributes a person may have. It is immutable.
@@ -34,31 +70,39 @@ type Schema struct {
 	names []string        // the same, ordered
 }
 
-// NewSchema makes a schema of the built-in attributes and those given.
+// NewSchema makes a schema of the attributes that every person has and those
+// given. A standard attribute may be among them with the type it has anyway.
 func NewSchema(attributes ...Attribute) (*Schema, error) {
 	s := &Schema{types: maps.Clone(builtin)}
+	for name, a := range standards {
+		s.types[name] = a.typ
+	}
+	declared := map[string]bool{}
 	for _, a := range attributes {
 		switch {
 		case !attributeName.MatchString(a.Name):
 			return nil, fmt.Errorf("attribute %q: a name is a letter and at most 63 more letters, digits and underscores", a.Name)
 		case builtin[a.Name] != Unset:
 			return nil, fmt.Errorf("attribute %q: every person has it already; choose another name", a.Name)
-		case s.types[a.Name] != Unset:
+		case declared[a.Name]:
 			return nil, fmt.Errorf("attribute %q is declared twice", a.Name)
 		case a.Type == Unset || a.Type.String() == "":
 			return nil, fmt.Errorf("attribute %q has no type", a.Name)
+		case standards[a.Name].typ != Unset && standards[a.Name].typ != a.Type:
+			return nil, fmt.Errorf("attribute %q: every person has it already, as a %s; leave the declaration out or choose another name", a.Name, standards[a.Name].typ)
 		}
+		declared[a.Name] = true
 		s.types[a.Name] = a.Type
 	}
 	s.names = slices.Sorted(maps.Keys(s.types))
 	return s, nil
 }
 
-// Type is the type of an attribute, built in or declared; Unset when there is none.
+// Type is the type of an attribute, whoever declares it; Unset when there is none.
 func (s *Schema) Type(name string) Type { return s.types[name] }
 
-// Writable is the type of a declared attribute; Unset when there is none or
-// when flows cannot write it.
+// Writable is the type of an attribute that flows can write; Unset when there is
+// none or when they cannot.
 func (s *Schema) Writable(name string) Type {
 	if builtin[name] != Unset {
 		return Unset
@@ -66,21 +110,61 @@ func (s *Schema) Writable(name string) Type {
 	return s.types[name]
 }
 
-// Names lists all attributes, built in and declared, ordered.
+// Names lists all attributes, ordered.
 func (s *Schema) Names() []string { return s.names }
 
-// Declared lists the attributes that the operator declared, ordered by name.
+// Declared lists the attributes that only the operator's declaration gives to a
+// person, ordered by name.
 func (s *Schema) Declared() []Attribute {
 	var all []Attribute
 	for _, n := range s.names {
-		if builtin[n] == Unset {
+		if builtin[n] == Unset && standards[n].typ == Unset {
 			all = append(all, Attribute{n, s.types[n]})
 		}
 	}
 	return all
 }
 
-// attribute is the value of an attribute of p, built in or declared.
+// Coerce turns x into a value that the attribute may have: of its type and
+// within its limits (rule X7). The error says what is wrong with the attribute
+// or, as a CoerceError, with the value.
+func (s *Schema) Coerce(name string, x any) (Value, error) {
+	switch {
+	case s.types[name] == Unset:
+		return Value{}, s.unknown(name)
+	case builtin[name] != Unset:
+		return Value{}, fmt.Errorf("attribute %q belongs to every person and cannot be set", name)
+	}
+	v, err := Coerce(x, s.types[name])
+	if err != nil {
+		return Value{}, err
+	}
+	return standards[name].within(v)
+}
+
+func (s *Schema) unknown(name string) error {
+	return fmt.Errorf("there is no attribute %q%s", name, didYouMean(name, s.names))
+}
+
+// within checks the limits of a standard attribute; one that is none has none.
+func (a standard) within(v Value) (Value, error) {
+	if v.Type != Text {
+		return v, nil
+	}
+	if a.limit > 0 && utf8.RuneCountInString(v.Str) > a.limit {
+		return Value{}, &CoerceError{Text, shorten(v.Str), fmt.Sprintf("it is longer than %d characters", a.limit)}
+	}
+	if a.fit != nil {
+		fitted, err := a.fit(v.Str)
+		if err != nil {
+			return Value{}, &CoerceError{Text, shorten(v.Str), err.Error()}
+		}
+		v.Str = fitted
+	}
+	return v, nil
+}
+
+// attribute is the value of any attribute of p.
 func (p *Person) attribute(name string) Value {
 	switch name {
 	case attrID:

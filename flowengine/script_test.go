@@ -347,7 +347,11 @@ func (w *world) step(h *inhabitant, c Cause) {
 	}
 	slices.SortStableFunc(h.pending, func(a, b Deadline) int { return a.Due.Compare(b.Due) })
 	for _, s := range r.Sends {
-		w.say("send %s → %s %q", s.From, s.To, s.Text)
+		later := ""
+		if !s.NotBefore.IsZero() {
+			later = " at " + s.NotBefore.Format("Mon 15:04")
+		}
+		w.say("send %s → %s %q%s", s.From, s.To, s.Text, later)
 		h.latest = s
 		if s.Origin.Flow != "" {
 			h.sent = append(h.sent, s)

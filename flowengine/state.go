@@ -32,6 +32,7 @@ type Run struct {
 	Deadline time.Time // when it times out; zero: never
 	Wait     uint64    // ordinal of the wait among the person's waits
 	Sending  string    // id of the message whose acceptance is awaited
+	Attempt  uint8     // of an element that makes several: which one, from 0
 
 	Steps   uint32 // elements executed since entry (rule X3)
 	Repeats uint32 // of them, the last ones at Element without a wait

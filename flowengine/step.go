@@ -92,6 +92,9 @@ func (st *step) resume(run *Run, c Cause) {
 		st.exit(run, exitLost)
 		return
 	}
+	if w, ok := waiting.(reportWaiter); ok && !w.ends(c) {
+		return
+	}
 	st.endWait(run)
 	st.follow(run, v, node, waiting.Resume(st.passage(run, v), c))
 }
@@ -213,9 +216,32 @@ func (st *step) sendResult(r *SendResult) {
 		e.Kind, e.Detail = Failed, r.Reason
 	}
 	st.log(e)
-	if run := st.passages.Run(o.Flow, o.Number); run != nil && run.Sending == r.ID && run.Sending != "" {
-		st.resume(run, r)
+	st.tellSender(o, r.ID, r)
+}
+
+// tellSender hands what became of a message to the run that waits for it.
+func (st *step) tellSender(o Origin, id string, c Cause) {
+	if run := st.passages.Run(o.Flow, o.Number); run != nil && id != "" && run.Sending == id {
+		st.resume(run, c)
 	}
+}
+
+// waitsForReport says whether the run's element looks at delivery reports.
+func (st *step) waitsForReport(o Origin) bool {
+	run := st.passages.Run(o.Flow, o.Number)
+	if run == nil {
+		return false
+	}
+	v := st.version(run)
+	if v == nil {
+		return false
+	}
+	node := v.Node(run.Element)
+	if node == nil {
+		return false
+	}
+	_, ok := node.Element.(reportWaiter)
+	return ok
 }
 
 // report notes a final delivery report in the person's history.
@@ -225,6 +251,9 @@ func (st *step) report(r *Report) {
 	}
 	o := r.Origin
 	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
+	if st.waitsForReport(o) {
+		st.tellSender(o, r.ID, r)
+	}
 }
 
 // eject ends the person's runs in a flow (rules A4, S7).

@@ -29,9 +29,9 @@ func drawFlow(t *rapid.T, id string, schema *Schema) *Flow {
 	d := &definition{Flow: id, Elements: map[string]*elementNode{}, Settings: Settings{Reenter: true, Timezone: "UTC", AllowSimultaneous: rapid.Bool().Draw(t, "simultaneous")}}
 	for i := range n {
 		node := &elementNode{On: map[string]string{}}
-		switch rapid.IntRange(0, 7).Draw(t, "type") {
+		switch rapid.IntRange(0, 9).Draw(t, "type") {
 		case 0:
-			node.Type, node.Element = "send_sms", &SendSMS{Text: "Hi {{ person.shoeSize }}", Validity: time.Hour}
+			node.Type, node.Element = "send_sms", &SendSMS{TextMessage{Text: "Hi {{ person.shoeSize }}", Validity: time.Hour}}
 		case 1:
 			e := &EvaluateInboundMessage{Channel: "sms", Timeout: time.Hour}
 			for range rapid.IntRange(1, 3).Draw(t, "branches") {
@@ -48,6 +48,11 @@ func drawFlow(t *rapid.T, id string, schema *Schema) *Flow {
 			node.Type, node.Element = "remove_tag", &RemoveTag{Tag: "X"}
 		case 6:
 			node.Type, node.Element = "split_audience", &SplitAudience{Branches: []SplitBranch{{3334, target()}, {3333, target()}, {3333, target()}}}
+		case 8:
+			text := TextMessage{Text: "Hi", Validity: time.Hour}
+			node.Type, node.Element = "failover", &Failover{Channels: []FailoverChannel{{TextMessage: text}, {TextMessage: text}}}
+		case 9:
+			node.Type, node.Element = "wait_for_event", &WaitForEvent{EventFilter: EventFilter{Event: "Bought"}, Timeout: time.Hour}
 		case 7:
 			node.Type, node.Element = "exit", &Exit{}
 		}
@@ -100,6 +105,11 @@ func TestStepProperties(t *testing.T) {
 			case kind == 1 && len(sends) > 0:
 				s := sends[rapid.IntRange(0, len(sends)-1).Draw(t, "send")]
 				c = &SendResult{ID: s.ID, Origin: s.Origin, Accepted: rapid.Bool().Draw(t, "accepted"), Parts: 1}
+			case kind == 3 && len(sends) > 0:
+				s := sends[rapid.IntRange(0, len(sends)-1).Draw(t, "send")]
+				c = &Report{ID: s.ID, Origin: s.Origin, Final: true, Delivered: rapid.Bool().Draw(t, "delivered")}
+			case kind == 4:
+				c = &Happened{Name: "Bought", At: now}
 			case kind == 2 && rapid.IntRange(0, 9).Draw(t, "eject") == 0:
 				c = &Eject{Flow: "a", Reason: "stopped"}
 			default:

@@ -20,9 +20,10 @@ const (
 	Boolean  Type = 4
 	Date     Type = 5 // calendar day
 	DateTime Type = 6 // instant, milliseconds
+	List     Type = 7 // texts, in order
 )
 
-var typeNames = map[Type]string{Text: "text", Whole: "whole_number", Decimal: "decimal", Boolean: "boolean", Date: "date", DateTime: "date_time"}
+var typeNames = map[Type]string{Text: "text", Whole: "whole_number", Decimal: "decimal", Boolean: "boolean", Date: "date", DateTime: "date_time", List: "list"}
 
 // String gives the word used in configuration.
 func (t Type) String() string { return typeNames[t] }
@@ -37,8 +38,11 @@ func TypeNamed(name string) Type {
 	return Unset
 }
 
-// MaxText is the most bytes a text value may have.
-const MaxText = 4096
+// Limits of one value.
+const (
+	MaxText      = 4096 // bytes of a text, and of a list in its stored form
+	MaxListItems = 100
+)
 
 // scale is the number of units of a Decimal in one.
 const scale = 1_000_000
@@ -46,7 +50,9 @@ const scale = 1_000_000
 // Value is one attribute value. The zero Value is unset.
 //
 // Num holds a Whole as it is, a Decimal in millionths, a Boolean as 0 or 1, a
-// Date in days since 1970-01-01 and a DateTime in Unix milliseconds.
+// Date in days since 1970-01-01 and a DateTime in Unix milliseconds. Str holds a
+// Text, and a List as a JSON array of strings in one canonical spelling, so that
+// equal values are equal for ==.
 type Value struct {
 	Type Type
 	Str  string
@@ -79,7 +85,7 @@ func DateValue(t time.Time) Value {
 // String writes the value as templates and the API show it.
 func (v Value) String() string {
 	switch v.Type {
-	case Text:
+	case Text, List:
 		return v.Str
 	case Whole:
 		return strconv.FormatInt(v.Num, 10)
@@ -96,7 +102,7 @@ func (v Value) String() string {
 }
 
 // Any gives the value as expressions and templates compute with it: string,
-// int64, float64, bool, or time.Time in UTC; nil when unset.
+// int64, float64, bool, time.Time in UTC or []string; nil when unset.
 func (v Value) Any() any {
 	switch v.Type {
 	case Text:
@@ -111,6 +117,8 @@ func (v Value) Any() any {
 		return time.Unix(v.Num*86400, 0).UTC()
 	case DateTime:
 		return time.UnixMilli(v.Num).UTC()
+	case List:
+		return v.List()
 	}
 	return nil
 }
@@ -127,9 +135,10 @@ func (e *CoerceError) Error() string {
 }
 
 // Coerce turns what an expression or a file gave (string, integers, float64,
-// bool, time.Time, Value, nil) into a value of type t (rule X7). An empty text
-// and nil give the unset value. Text is trimmed; a number in text may have a
-// decimal comma where no point stands.
+// bool, time.Time, lists of them, Value, nil) into a value of type t (rule X7).
+// An empty text, an empty list and nil give the unset value. A number in text
+// may have a decimal comma where no point stands. A list in text is a JSON array,
+// or its items with commas between them; anything else is a list of one.
 func Coerce(x any, t Type) (Value, error) {
 	switch x := x.(type) {
 	case nil:
@@ -141,6 +150,10 @@ func Coerce(x any, t Type) (Value, error) {
 		return Coerce(x.Any(), t)
 	case string:
 		return coerceText(x, t)
+	case []string:
+		return coerceList(x, t)
+	case []any:
+		return coerceItems(x, t)
 	case bool:
 		if t == Boolean {
 			return BooleanValue(x), nil
@@ -158,8 +171,8 @@ func Coerce(x any, t Type) (Value, error) {
 			return DateValue(x), nil
 		case DateTime:
 			return DateTimeValue(x), nil
-		case Text:
-			return TextValue(x.Format(time.RFC3339)), nil
+		case Text, List:
+			return coerceText(x.Format(time.RFC3339), t)
 		}
 		return Value{}, &CoerceError{t, x.Format(time.RFC3339), "it is a point in time"}
 	}
@@ -175,8 +188,8 @@ func coerceInt(n int64, t Type) (Value, error) {
 			return Value{}, &CoerceError{t, strconv.FormatInt(n, 10), "it is too large"}
 		}
 		return Value{Type: Decimal, Num: n * scale}, nil
-	case Text:
-		return TextValue(strconv.FormatInt(n, 10)), nil
+	case Text, List:
+		return coerceText(strconv.FormatInt(n, 10), t)
 	}
 	return Value{}, &CoerceError{t, strconv.FormatInt(n, 10), "it is a number"}
 }
@@ -191,6 +204,8 @@ func coerceFloat(f float64, t Type) (Value, error) {
 		return WholeValue(int64(f)), nil
 	case Decimal, Text:
 		return coerceText(given, t)
+	case List: // a decimal comma is no separator here
+		return coerceList([]string{given}, t)
 	}
 	return Value{}, &CoerceError{t, given, "it is a number"}
 }
@@ -243,6 +258,12 @@ func coerceText(s string, t Type) (Value, error) {
 			return fail("an instant as 2006-01-02T15:04:05Z is expected")
 		}
 		return DateTimeValue(at), nil
+	case List:
+		items, err := parseList(s)
+		if err != nil {
+			return fail(err.Error())
+		}
+		return coerceList(items, t)
 	}
 	return fail("it has no type")
 }

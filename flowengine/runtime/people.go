@@ -54,10 +54,9 @@ func (rt *Runtime) Act(ctx context.Context, who Who, c flowengine.Cause) (acted 
 	}
 	done := make(chan error, 1)
 	answer := func(err error) { done <- err }
-	step := func(tx *txn, m *member) error {
+	step := func(tx *txn, m *member) {
 		r := tx.step(m, c)
 		acted = Acted{m.person.ID, r.Outcome, r.Refused}
-		return nil
 	}
 	first := task{name: "act", done: answer}
 	first.run = func(tx *txn) error {
@@ -72,11 +71,13 @@ func (rt *Runtime) Act(ctx context.Context, who Who, c flowengine.Cause) (acted 
 				if err != nil {
 					return err
 				}
-				return step(tx, m)
+				step(tx, m)
+				return nil
 			}})
 			return nil
 		}
-		return step(tx, m)
+		step(tx, m)
+		return nil
 	}
 	rt.owner(who.shard()).submit(first)
 	select {

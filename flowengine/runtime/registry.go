@@ -166,6 +166,9 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 		}
 		if r.removed { // it came back
 			r.removed, r.state = false, flowengine.Active
+			if fresh[v.Flow] == nil {
+				out.Changed = append(out.Changed, v.Flow+" is back")
+			}
 		}
 		next[v.Flow], configured[v.Flow] = r, v
 	}

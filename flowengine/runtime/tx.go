@@ -181,7 +181,11 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		w.Put(activeKey(tx.ex.scratch[:0], id, k), nil)
 	}
 	for i := range r.Sends {
-		tx.enqueue(shard, &Message{Send: r.Sends[i]}, tx.now)
+		due := tx.now
+		if r.Sends[i].NotBefore.After(due) {
+			due = r.Sends[i].NotBefore
+		}
+		tx.enqueue(shard, &Message{Send: r.Sends[i]}, due)
 	}
 	tx.keep(id, r)
 	for _, a := range r.AddressesAdded {
