@@ -15,6 +15,7 @@ type definition struct {
 	Name     string                  `yaml:"name" doc:"Name for people. Default: the id."`
 	Entries  []*entryNode            `yaml:"entries" required:"true" doc:"What lets people into the flow."`
 	Elements map[string]*elementNode `yaml:"elements" required:"true" doc:"The elements by id. An id stands for the element in metrics, over all versions."`
+	Goals    []Goal                  `yaml:"goals" max:"20" doc:"What the flow is for: events that people shall have. A change of goals makes no new version."`
 	Settings Settings                `yaml:"settings" doc:"Who may enter, and when the flow runs."`
 }
 
@@ -45,6 +46,8 @@ var elementTypes = []elementType{
 	{"update_variable", "Write variables of the run.", func() Element { return new(UpdateVariable) }},
 	{"add_to_do_not_contact", "Send nothing more to the person over a channel.", func() Element { return new(AddToDoNotContact) }},
 	{"remove_from_do_not_contact", "Send to the person over a channel again.", func() Element { return new(RemoveFromDoNotContact) }},
+	{"segment", "Branch by conditions on the person and what happened.", func() Element { return new(Segment) }},
+	{"wait_for_change", "Wait until a condition on the person is true.", func() Element { return new(WaitForChange) }},
 	{"add_tag", "Mark the person with a tag.", func() Element { return new(AddTag) }},
 	{"remove_tag", "Take a tag from the person.", func() Element { return new(RemoveTag) }},
 	{"split_audience", "Split persons over branches by share.", func() Element { return new(SplitAudience) }},
@@ -100,7 +103,9 @@ func (b *builder) build() *Version {
 	b.settings()
 	b.elements()
 	b.entries()
+	b.goals()
 	b.questions()
+	b.messages()
 	b.walk()
 	return b.version
 }
@@ -215,6 +220,31 @@ func (b *builder) entries() {
 	}
 }
 
+// messages finds the elements whose messages conditions ask about.
+func (b *builder) messages() {
+	b.version.asked = map[string]bool{}
+	for _, n := range b.version.nodes {
+		for _, p := range predicatesOf(n.Element) {
+			for _, id := range p.Uses().Messages {
+				b.target([]any{"elements", n.ID}, "a condition on the message of an element", id)
+				b.version.asked[id] = true
+			}
+		}
+	}
+}
+
+func predicatesOf(e Element) (all []*Predicate) {
+	switch e := e.(type) {
+	case *Segment:
+		for i := range e.Branches {
+			all = append(all, &e.Branches[i].When)
+		}
+	case *WaitForChange:
+		all = append(all, &e.Condition)
+	}
+	return all
+}
+
 // questions tells each wait which senders the answers will be addressed to.
 func (b *builder) questions() {
 	for _, n := range b.version.nodes {
@@ -253,7 +283,7 @@ func (n *Node) next() []string {
 // through it does not spin.
 func (n *Node) waits() bool {
 	switch n.Element.(type) {
-	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *Failover:
+	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange, *Failover:
 		return true
 	}
 	return false

@@ -77,6 +77,7 @@ type Passage struct {
 	Element string // id of the element
 	Now     time.Time
 
+	past   Past
 	result *Result
 }
 
@@ -85,6 +86,11 @@ func (x *Passage) Send(s Send) string {
 	s.ID = messageID(x.Run, x.Person.ID, x.Element)
 	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
 	x.result.Sends = append(x.result.Sends, s)
+	x.State.contacted(s.Channel, x.Now)
+	if x.Version.asked[x.Element] {
+		*x.Run.message(x.Element) = MessageState{Element: x.Element, ID: s.ID, MessageSeen: MessageSeen{Sent: true}}
+	}
+	x.result.PassagesChanged = true
 	x.Log(Queued, s.ID)
 	return s.ID
 }

@@ -80,6 +80,12 @@ func AppendPassages(b []byte, p *Passages) []byte {
 	for i := range p.Flows {
 		b = record.AppendNested(b, 3, func(b []byte) []byte { return appendMembership(b, &p.Flows[i]) })
 	}
+	for i := range p.Contacts {
+		b = record.AppendNested(b, 5, func(b []byte) []byte {
+			b = record.AppendString(b, 1, p.Contacts[i].Channel)
+			return record.AppendTime(b, 2, p.Contacts[i].At)
+		})
+	}
 	for _, h := range p.Heard {
 		b = record.AppendNested(b, 4, func(b []byte) []byte {
 			b = record.AppendUint(b, 1, h.Sum)
@@ -114,6 +120,19 @@ func DecodePassages(b []byte, p *Passages) error {
 			})
 			p.Heard = append(p.Heard, h)
 			return err
+		case 5:
+			var c Contact
+			err := record.Decode(f.Bytes, "contact", func(f record.Field) error {
+				switch f.Num {
+				case 1:
+					c.Channel = string(f.Bytes)
+				case 2:
+					c.At = f.Time()
+				}
+				return nil
+			})
+			p.Contacts = append(p.Contacts, c)
+			return err
 		}
 		return nil
 	})
@@ -145,6 +164,15 @@ func appendRun(b []byte, r *Run) []byte {
 		})
 	}
 	b = record.AppendUint(b, 17, uint64(r.Attempt))
+	b = record.AppendString(b, 18, r.Branch)
+	for i := range r.Messages {
+		m := &r.Messages[i]
+		b = record.AppendNested(b, 19, func(b []byte) []byte {
+			b = record.AppendString(b, 1, m.Element)
+			b = record.AppendString(b, 2, m.ID)
+			return record.AppendUint(b, 3, m.bits())
+		})
+	}
 	if r.Event != nil {
 		b = record.AppendNested(b, 16, func(b []byte) []byte { return AppendHappened(b, r.Event) })
 	}
@@ -229,6 +257,23 @@ func decodeRun(b []byte, r *Run) error {
 			})
 		case 17:
 			r.Attempt = uint8(f.Uint)
+		case 18:
+			r.Branch = string(f.Bytes)
+		case 19:
+			var m MessageState
+			err := record.Decode(f.Bytes, "message", func(f record.Field) error {
+				switch f.Num {
+				case 1:
+					m.Element = string(f.Bytes)
+				case 2:
+					m.ID = string(f.Bytes)
+				case 3:
+					m.setBits(f.Uint)
+				}
+				return nil
+			})
+			r.Messages = append(r.Messages, m)
+			return err
 		case 16:
 			r.Event = new(Happened)
 			return DecodeHappened(f.Bytes, r.Event)
@@ -246,6 +291,16 @@ func appendMembership(b []byte, m *Membership) []byte {
 	b = record.AppendTime(b, 4, m.LastExit)
 	for _, v := range m.Visited {
 		b = record.AppendFixed32(b, 5, v)
+	}
+	b = record.AppendString(b, 8, m.Fired)
+	for i := range m.Goals {
+		g := &m.Goals[i]
+		b = record.AppendNested(b, 7, func(b []byte) []byte {
+			b = record.AppendString(b, 1, g.Goal)
+			b = record.AppendTime(b, 2, g.Anchor)
+			b = record.AppendString(b, 3, g.Branch)
+			return record.AppendBool(b, 4, g.Converted)
+		})
 	}
 	for i := range m.Progress {
 		b = record.AppendNested(b, 6, func(b []byte) []byte {
@@ -272,9 +327,30 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.LastExit = f.Time()
 		case 5:
 			m.Visited = append(m.Visited, uint32(f.Uint))
+		case 8:
+			m.Fired = string(f.Bytes)
+		case 7:
+			m.Goals = append(m.Goals, GoalState{})
+			return decodeGoalState(f.Bytes, &m.Goals[len(m.Goals)-1])
 		case 6:
 			m.Progress = append(m.Progress, Progress{})
 			return decodeProgress(f.Bytes, &m.Progress[len(m.Progress)-1])
+		}
+		return nil
+	})
+}
+
+func decodeGoalState(b []byte, g *GoalState) error {
+	return record.Decode(b, "goal", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			g.Goal = string(f.Bytes)
+		case 2:
+			g.Anchor = f.Time()
+		case 3:
+			g.Branch = string(f.Bytes)
+		case 4:
+			g.Converted = f.Bool()
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ package flowengine
 func (st *step) happened(e *Happened) {
 	st.result.Happened = append(st.result.Happened, *e)
 	st.log(Event{Kind: Observed, Detail: e.Name})
+	st.scoreGoals(e)
 	st.wakeForEvent(e)
 	for _, ref := range st.set.events[e.Name] {
 		st.tryEvent(ref, e)

@@ -56,6 +56,9 @@ const (
 	Email AddressKind = 2
 	Push  AddressKind = 3
 	Chat  AddressKind = 4
+	// External is the id under which another system knows the person. It leads
+	// to the person like an address, and nothing is sent there.
+	External AddressKind = 5
 )
 
 // String gives the word used in configuration and API.
@@ -69,6 +72,8 @@ func (k AddressKind) String() string {
 		return "push"
 	case Chat:
 		return "chat"
+	case External:
+		return "external"
 	}
 	return fmt.Sprintf("address kind %d", uint8(k))
 }
@@ -81,12 +86,28 @@ type Address struct {
 }
 
 // ParseAddress reads an e-mail address or a phone number as people write them.
+// A prefix phone:, email: or external: says which kind it is.
 func ParseAddress(s string) Address {
 	s = strings.TrimSpace(s)
-	if at := strings.LastIndexByte(s, '@'); at > 0 {
-		return Address{Email, s[:at+1] + strings.ToLower(s[at+1:])}
+	if kind, value, ok := strings.Cut(s, ":"); ok {
+		switch kind {
+		case "phone":
+			return Address{Phone, keyword.Number(value)}
+		case "external":
+			return Address{External, value}
+		case "email":
+			return emailAddress(value)
+		}
+	}
+	if strings.LastIndexByte(s, '@') > 0 {
+		return emailAddress(s)
 	}
 	return Address{Phone, keyword.Number(s)}
+}
+
+func emailAddress(s string) Address {
+	at := strings.LastIndexByte(s, '@') + 1
+	return Address{Email, s[:at] + strings.ToLower(s[at:])}
 }
 
 // Shard is the shard that keeps the record which leads from the address to its

@@ -41,7 +41,7 @@ func ParseFlow(file string, data []byte, schema *Schema, numbers Numbers) (*Vers
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
-	canonical, err := strict.Canonical(doc)
+	canonical, err := strict.Canonical(doc, "goals")
 	if err != nil {
 		return nil, err
 	}

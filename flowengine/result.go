@@ -80,6 +80,10 @@ const (
 	Received EventKind = 11 // an inbound message was consumed; Detail: outcome
 	Updated  EventKind = 12 // a person attribute or tag changed; Detail: which
 	Observed EventKind = 13 // a People event; Detail: its name
+	// A person begins to count for goal Detail, in branch Element; First: in the flow (rule G3).
+	GoalAnchored EventKind = 14
+	// An event for goal Detail, by a person of branch Element; First: the conversion (rule G3).
+	GoalReached EventKind = 15
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

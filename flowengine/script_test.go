@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	in FROM TO TEXT          a message from a person
 //	event FROM NAME [k=v …]  a People event
 //	start FROM FLOW ENTRY [k=v …]  an entry by name, as by the Flow API
+//	day FROM FLOW ENTRY      a new day has begun
 //	change FROM [attr=value | +tag | -tag …]  a change of the profile from outside
 //	accept | reject REASON   the carrier's answer to the oldest unanswered message
 //	report STATE             a final delivery report about the last message
@@ -89,7 +90,18 @@ type inhabitant struct {
 	pending  []Deadline
 	sent     []Send // not answered yet
 	latest   Send
+	events   []Happened
 	gone     Deadline
+}
+
+// past lists the person's events of a name.
+func (h *inhabitant) past(name string) (all []Happened) {
+	for _, e := range h.events {
+		if e.Name == name {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 func newWorld(t *testing.T, archive *txtar.Archive) *world {
@@ -205,6 +217,8 @@ func (w *world) command(line string) {
 			c.Vars.Set(k, TextValue(v))
 		}
 		w.step(w.who(args[0]), c)
+	case "day":
+		w.step(w.who(args[0]), &Daily{Flow: args[1], Entry: args[2]})
 	case "change":
 		c := &Change{Source: "api"}
 		for _, a := range args[1:] {
@@ -317,8 +331,9 @@ func (w *world) step(h *inhabitant, c Cause) {
 	if err := DecodePassages(AppendPassages(nil, &h.passages), &twin.passages); err != nil {
 		w.t.Fatal(err)
 	}
-	again := w.set.Step(&twin.person, &twin.passages, c, w.now)
-	r := w.set.Step(&h.person, &h.passages, c, w.now)
+	again := w.set.StepWith(&twin.person, &twin.passages, h.past, c, w.now)
+	r := w.set.StepWith(&h.person, &h.passages, h.past, c, w.now)
+	h.events = append(h.events, r.Happened...)
 	after := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
 	if fmt.Sprint(r) != fmt.Sprint(again) || !bytes.Equal(after, AppendPassages(AppendPerson(nil, &twin.person), &twin.passages)) {
 		w.t.Error("the same cause had another effect the second time")
@@ -362,7 +377,7 @@ func (w *world) step(h *inhabitant, c Cause) {
 func (w *world) event(e Event) {
 	name := [...]string{
 		Entered: "entered", Exited: "exited", Refused: "refused", Engaged: "engaged", Departed: "departed", Queued: "", Accepted: "accepted",
-		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "",
+		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "", GoalAnchored: "goal from", GoalReached: "goal reached",
 	}[e.Kind]
 	if name == "" {
 		return

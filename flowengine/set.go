@@ -40,6 +40,8 @@ type Flow struct {
 	Launched time.Time
 	Newest   *Version   // takes new entries
 	Versions []*Version // those with people in them, and Newest; any order
+
+	goals []*Goal // of Newest
 }
 
 // Version finds a version by its ordinal, or returns nil.
@@ -71,12 +73,13 @@ type Number struct {
 // Set is everything that the engine runs: flows, numbers and the schema of
 // people. It is immutable; a reload builds another.
 type Set struct {
-	Schema  *Schema
-	flows   map[string]*Flow
-	numbers map[numberKey]*Number
-	table   *keyword.Table
-	entries []entryRef            // what the table's entries point at
-	events  map[string][]entryRef // entry points that listen to a People event
+	Schema   *Schema
+	flows    map[string]*Flow
+	numbers  map[numberKey]*Number
+	table    *keyword.Table
+	entries  []entryRef            // what the table's entries point at
+	events   map[string][]entryRef // entry points that listen to a People event
+	watchers map[string][]entryRef // entry points that look at an attribute or tag
 }
 
 type numberKey struct{ channel, value string }
@@ -90,7 +93,7 @@ type entryRef struct {
 // NewSet builds a set, with the routing table of all active flows. Warnings
 // name entries that no message can tell apart (rule R3).
 func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
-	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, events: map[string][]entryRef{}}
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, events: map[string][]entryRef{}, watchers: map[string][]entryRef{}}
 	var b keyword.Builder
 	for _, n := range numbers {
 		s.numbers[numberKey{n.Channel, n.Value}] = n
@@ -103,6 +106,12 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 	slices.SortFunc(flows, func(a, b *Flow) int { return strings.Compare(a.ID, b.ID) })
 	for _, f := range flows {
 		s.flows[f.ID] = f
+		f.goals = nil
+		if f.Newest != nil {
+			for i := range f.Newest.Goals {
+				f.goals = append(f.goals, &f.Newest.Goals[i])
+			}
+		}
 		if f.State != Active || f.Newest == nil {
 			continue
 		}
@@ -117,6 +126,8 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 					return nil, nil, fmt.Errorf("flow %q: entry %q: %w", f.ID, e.ID, err)
 				}
 				s.entries = append(s.entries, ref)
+			case *ProfileChange:
+				s.watch(ref, t.Condition.Uses())
 			case *PeopleEvent:
 				for _, name := range t.names() {
 					s.events[name] = append(s.events[name], ref)

@@ -11,7 +11,9 @@ import (
 type Passages struct {
 	Runs  []Run        // active ones, in order of entry
 	Flows []Membership // ordered by flow id
-	Heard []Digest     // latest inbound messages, newest last (rule R7)
+	// Contacts are the latest messages to the person, one per channel.
+	Contacts []Contact
+	Heard    []Digest // latest inbound messages, newest last (rule R7)
 	// Waits counts the waits ever begun; it orders them (rule R3: the newest wins).
 	Waits uint64
 }
@@ -34,10 +36,12 @@ type Run struct {
 	Sending  string    // id of the message whose acceptance is awaited
 	Attempt  uint8     // of an element that makes several: which one, from 0
 
-	Steps   uint32 // elements executed since entry (rule X3)
-	Repeats uint32 // of them, the last ones at Element without a wait
-	Vars    Attrs
-	Inbound *Heard // what ${inbound.…} means: the last message it consumed
+	Steps    uint32         // elements executed since entry (rule X3)
+	Repeats  uint32         // of them, the last ones at Element without a wait
+	Messages []MessageState // of its elements, the latest of each
+	Branch   string         // the way taken at the last split: element/port
+	Vars     Attrs
+	Inbound  *Heard // what ${inbound.…} means: the last message it consumed
 	// Event is what ${event.…} means: the last People event that it consumed.
 	Event *Happened
 }
@@ -59,6 +63,8 @@ type Membership struct {
 	Recent   []time.Time // times of the latest of them, oldest first, as many as entry limits look at (rule E4)
 	LastExit time.Time   // zero: never left (rule E3)
 	Visited  []uint32    // sorted ElementMarks of elements ever reached (rule M2)
+	Goals    []GoalState // ordered by goal
+	Fired    string      // local day on which a daily condition last let the person in (rule E10)
 	// Progress is how far combinations of events have come, by entry point.
 	Progress []Progress
 }

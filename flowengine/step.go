@@ -29,7 +29,46 @@ const (
 // and stores them when the Result says so. now has millisecond precision.
 // Step is deterministic: the same arguments give the same result.
 func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
-	st := &step{set: s, person: p, passages: ps, now: now.UTC().Truncate(time.Millisecond), result: new(Result)}
+	return s.StepWith(p, ps, nil, c, now)
+}
+
+// StepWith is Step for a person whose People events are known: events lists
+// those of a name, in any order. It is asked only when a condition looks at them.
+func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
+	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), result: new(Result)}
+	if st.watches() {
+		st.before = new(profile)
+		*st.before = profileOf(p)
+		st.within = st.flowsOfRuns()
+	}
+	st.apply(c)
+	if st.before != nil && st.result.PersonChanged {
+		st.edges()
+	}
+	return st.result
+}
+
+// watches says whether anything waits for a change of the profile.
+func (st *step) watches() bool {
+	if len(st.set.watchers) > 0 {
+		return true
+	}
+	for i := range st.passages.Runs {
+		run := &st.passages.Runs[i]
+		if v := st.version(run); v != nil {
+			if n := v.Node(run.Element); n != nil {
+				if _, ok := n.Element.(*WaitForChange); ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// apply lets the cause take effect.
+func (st *step) apply(c Cause) {
+	ps := st.passages
 	switch c := c.(type) {
 	case *Inbound:
 		st.inbound(c)
@@ -39,6 +78,8 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 		st.change(c)
 	case *Start:
 		st.start(c)
+	case *Daily:
+		st.daily(c)
 	case *Timer:
 		if run := ps.Run(c.Flow, c.Number); run != nil && run.Seq == c.Seq {
 			st.timer(run, c)
@@ -50,7 +91,6 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 	case *Eject:
 		st.eject(c)
 	}
-	return st.result
 }
 
 // step is the state of one call of Set.Step.
@@ -60,6 +100,9 @@ type step struct {
 	passages *Passages
 	now      time.Time
 	result   *Result
+	events   func(name string) []Happened // nil: none are known
+	before   *profile                     // nil: nobody watches
+	within   []string                     // flows that the person was inside of when the step began
 	executed int
 }
 
@@ -76,7 +119,9 @@ func (st *step) enter(ref entryRef, with *Run) {
 	st.result.PassagesChanged = true
 	st.log(Event{Kind: Entered, Flow: run.Flow, Version: run.Version, Number: run.Number, Detail: run.Entry})
 	st.result.Entered = append(st.result.Entered, RunKey{run.Flow, run.Version, run.Number})
-	st.advance(&st.passages.Runs[len(st.passages.Runs)-1], v, ref.entry.Next)
+	entered := &st.passages.Runs[len(st.passages.Runs)-1]
+	st.anchor(entered, "")
+	st.advance(entered, v, ref.entry.Next)
 }
 
 // resume hands a cause to the element at which a run waits.
@@ -136,12 +181,13 @@ func (st *step) advance(run *Run, v *Version, target string) {
 		run.Element, run.Since = target, st.now
 		first := st.passages.Membership(run.Flow).visit(node.Mark)
 		st.log(Event{Kind: Engaged, Flow: run.Flow, Version: run.Version, Element: target, Number: run.Number, First: first})
+		st.anchor(run, target)
 		out := node.Element.Arrive(st.passage(run, v))
 		if st.settled(run, node, out) {
 			return
 		}
 		target = out.targetOf(node)
-		st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: out.port})
+		st.departed(run, node, out.port)
 	}
 	st.exit(run, exitCompleted)
 }
@@ -151,8 +197,16 @@ func (st *step) follow(run *Run, v *Version, node *Node, out Outcome) {
 	if st.settled(run, node, out) {
 		return
 	}
-	st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: out.port})
+	st.departed(run, node, out.port)
 	st.advance(run, v, out.targetOf(node))
+}
+
+// departed notes that a run left an element through a port.
+func (st *step) departed(run *Run, node *Node, port string) {
+	st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: port})
+	if _, ok := node.Element.(*SplitAudience); ok {
+		st.branched(run, node.ID+"/"+port)
+	}
 }
 
 // settled carries out an outcome that needs no further element.
@@ -169,7 +223,7 @@ func (st *step) settled(run *Run, node *Node, out Outcome) bool {
 		st.result.PassagesChanged = true
 		return true
 	case out.end != "":
-		st.log(Event{Kind: Departed, Flow: run.Flow, Version: run.Version, Element: node.ID, Number: run.Number, Detail: out.port})
+		st.departed(run, node, out.port)
 		st.exit(run, out.end)
 		return true
 	}
@@ -216,7 +270,22 @@ func (st *step) sendResult(r *SendResult) {
 		e.Kind, e.Detail = Failed, r.Reason
 	}
 	st.log(e)
+	st.seen(o, r.ID, func(m *MessageSeen) { m.Accepted, m.Failed = r.Accepted, !r.Accepted })
 	st.tellSender(o, r.ID, r)
+}
+
+// seen notes what became of a message, while its run is there to ask for it.
+func (st *step) seen(o Origin, id string, note func(*MessageSeen)) {
+	run := st.passages.Run(o.Flow, o.Number)
+	if run == nil {
+		return
+	}
+	for i := range run.Messages {
+		if run.Messages[i].ID == id {
+			note(&run.Messages[i].MessageSeen)
+			st.result.PassagesChanged = true
+		}
+	}
 }
 
 // tellSender hands what became of a message to the run that waits for it.
@@ -251,6 +320,7 @@ func (st *step) report(r *Report) {
 	}
 	o := r.Origin
 	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
+	st.seen(o, r.ID, func(m *MessageSeen) { m.Delivered, m.Failed = r.Delivered, !r.Delivered })
 	if st.waitsForReport(o) {
 		st.tellSender(o, r.ID, r)
 	}
@@ -273,7 +343,7 @@ func (st *step) version(run *Run) *Version {
 }
 
 func (st *step) passage(run *Run, v *Version) *Passage {
-	return &Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, result: st.result}
+	return &Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, past: &recollection{st, run}, result: st.result}
 }
 
 func (st *step) log(e Event) { st.result.Log = append(st.result.Log, e) }

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
-	"slices"
 	"strings"
 )
 
@@ -18,7 +16,16 @@ func ListValue(items []string) Value {
 }
 
 // List gives the items of a list; nil when v is none.
-func (v Value) List() []string { return slices.Collect(v.items()) }
+func (v Value) List() []string {
+	if v.Type != List {
+		return nil
+	}
+	var items []string
+	for item, rest, ok := nextItem(v.Str); ok; item, rest, ok = nextItem(rest) {
+		items = append(items, item)
+	}
+	return items
+}
 
 // canonicalList is the one spelling of a list: without white space, and with no
 // escapes but those that JSON needs.
@@ -30,35 +37,27 @@ func canonicalList(items []string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// items walks over a list. Items without escapes are parts of v.Str, so that
-// walking over them allocates nothing.
-func (v Value) items() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		if v.Type != List {
-			return
-		}
-		rest := v.Str
-		for {
-			start := strings.IndexByte(rest, '"')
-			if start < 0 {
-				return
-			}
-			rest = rest[start+1:]
-			end, escaped := listItemEnd(rest)
-			if end < 0 {
-				return
-			}
-			item := rest[:end]
-			if escaped {
-				item = ""
-				_ = json.Unmarshal([]byte(`"`+rest[:end]+`"`), &item) // canonicalList wrote it
-			}
-			if !yield(item) {
-				return
-			}
-			rest = rest[end+1:]
-		}
+// nextItem takes the next item from a list or from what is left of one. An item
+// without escapes is a part of s, so that walking over a list allocates nothing.
+func nextItem(s string) (item, rest string, ok bool) {
+	start := strings.IndexByte(s, '"')
+	if start < 0 {
+		return "", "", false
 	}
+	s = s[start+1:]
+	end, escaped := listItemEnd(s)
+	if end < 0 {
+		return "", "", false
+	}
+	if item = s[:end]; escaped {
+		item = unescaped(item)
+	}
+	return item, s[end+1:], true
+}
+
+func unescaped(s string) (item string) {
+	_ = json.Unmarshal([]byte(`"`+s+`"`), &item) // canonicalList wrote it
+	return item
 }
 
 // listItemEnd finds the quote that ends an item.

@@ -21,12 +21,14 @@ type Version struct {
 	Canonical []byte
 	Entries   []*Entry
 	Settings  Settings
+	Goals     []Goal // no part of Canonical
 	// Warnings are findings that do not keep the flow from running, each with
 	// file:line:column.
 	Warnings []string
 
 	nodes map[string]*Node
-	order []string // ids in the order of the file
+	order []string        // ids in the order of the file
+	asked map[string]bool // elements whose messages conditions ask about
 }
 
 // Node finds an element by id, or returns nil.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline/configs"
+	"trunkline/configs/strict"
 )
 
 func newCheck(o *options) *cobra.Command {
@@ -44,12 +46,20 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// reportConfig prints every mistake of a configuration.
+// reportConfig prints every mistake of a configuration; on a terminal with the
+// line that it is in.
 func reportConfig(w io.Writer, err error) error {
-	text := err.Error()
-	fmt.Fprintln(w, text)
-	if n := strings.Count(text, "\n") + 1; n > 1 {
-		fmt.Fprintf(w, "trunkline: the configuration has %d mistakes\n", n)
+	var errs strict.Errors
+	if !errors.As(err, &errs) {
+		return err
+	}
+	if isTerminal(w) {
+		fmt.Fprint(w, errs.Report())
+	} else {
+		fmt.Fprintln(w, errs.Error())
+	}
+	if len(errs) > 1 {
+		fmt.Fprintf(w, "trunkline: the configuration has %d mistakes\n", len(errs))
 	}
 	return errReported
 }

@@ -17,12 +17,20 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, what string) *progress {
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return &progress{w: w, what: what}
-		}
+	if isTerminal(w) {
+		return &progress{w: w, what: what}
 	}
 	return &progress{}
+}
+
+// isTerminal says whether somebody reads along.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // show draws the bar; a total of 0 is not known.

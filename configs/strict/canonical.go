@@ -13,15 +13,18 @@ import (
 // Canonical writes the file as JSON with sorted keys and without insignificant
 // space: the same for all files that say the same, whatever their order,
 // comments and quotes. Secrets stay references. Reading the JSON again gives
-// the same value. A file that is broken has none.
-func Canonical(d *Document) ([]byte, error) {
+// the same value. A file that is broken has none. Keys at the top that are in
+// without are left out.
+func Canonical(d *Document, without ...string) ([]byte, error) {
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	if d.root == nil {
 		return nil, errors.New("the file is empty")
 	}
-	return appendCanonical(nil, d.root), nil
+	root := *d.root
+	root.Fields = slices.DeleteFunc(slices.Clone(root.Fields), func(f Field) bool { return contains(without, f.Key.Text) })
+	return appendCanonical(nil, &root), nil
 }
 
 func appendCanonical(b []byte, n *Node) []byte {

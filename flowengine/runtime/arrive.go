@@ -46,6 +46,9 @@ func (tx *txn) consume(a *Arrival, done func(error)) error {
 			if err != nil {
 				return err
 			}
+			if !m.exists {
+				return tx.gone(a.From, m.person.ID)
+			}
 			tx.hear(m, a)
 			return nil
 		}})

@@ -24,6 +24,11 @@ const (
 	kindDeferred  = 'd' // message id → due time of a message that waits for its schedule
 	kindHappened  = 'h' // person, time, sequence → People event
 	kindSeen      = 'r' // id of a relay that acted
+	kindOperation = 'n' // operation → what was asked for; with a suffix, how far it is
+	kindChunk     = 'b' // operation, index → participants that wait for their turn
+	kindVerdict   = 'v' // operation, index → what became of a participant
+	kindMark      = 'j' // person, operation, index → the participant's verdict: it has been here
+	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 

@@ -24,6 +24,8 @@ type metrics struct {
 	exits    *prometheus.CounterVec // flow, reason
 	engaged  *prometheus.CounterVec // flow, element
 	sentUnit *prometheus.CounterVec // flow, element
+
+	participants *prometheus.CounterVec // status: accepted rejected
 }
 
 func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
@@ -65,6 +67,8 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 		exits:    counters("flow_exits_total", "Runs that ended.", "flow", "reason"),
 		engaged:  counters("element_engagements_total", "Arrivals at an element.", "flow", "element"),
 		sentUnit: counters("element_messages_sent_total", "Message units that carriers accepted.", "flow", "element"),
+
+		participants: counters("participants_total", "Participants of Flow API requests, by what became of them.", "status"),
 	}
 }
 

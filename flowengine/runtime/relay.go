@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +25,12 @@ const (
 	relayReport relayKind = 1 // tell a person's flows of a delivery report
 	relayExpect relayKind = 2 // note under which id a delivery report will come
 	relayAlias  relayKind = 3 // let an address lead to a person
+
+	relayUnalias   relayKind = 4 // let an address lead to a person no more
+	relayOperation relayKind = 5 // work off the next stretch of an operation
+	relayAdmission relayKind = 6 // bring a participant further on the way into a flow
+	relayVerdict   relayKind = 7 // note what became of a participant
+	relayForget    relayKind = 8 // forget who a participant was
 )
 
 // Pauses and memory of relays.
@@ -52,8 +59,12 @@ func (ex *executor) handOver(m *Message) {
 			if tx.has(seen) {
 				return nil
 			}
+			err := tx.receive(m.Relay)
+			if err != nil && !errors.Is(err, record.ErrDamaged) { // tried again; what is damaged never gets better
+				return err
+			}
 			tx.put(seen, nil, tx.now.Add(relayMemory))
-			return tx.receive(m.Relay)
+			return err
 		},
 		done: func(err error) {
 			o := Outcome{Fate: FateAccepted}
@@ -74,6 +85,16 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveExpected(r.Body)
 	case relayAlias:
 		return tx.receiveAlias(r.Body)
+	case relayUnalias:
+		return tx.receiveUnalias(r.Body)
+	case relayOperation:
+		return tx.workOff(r.Body)
+	case relayAdmission:
+		return tx.receiveAdmission(r.Body)
+	case relayVerdict:
+		return tx.receiveVerdict(r.Body)
+	case relayForget:
+		return tx.receiveForget(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }
@@ -110,9 +131,17 @@ func (tx *txn) alias(a flowengine.Address, id flowengine.PersonID) error {
 }
 
 func (tx *txn) receiveAlias(body []byte) error {
-	var a flowengine.Address
-	var id flowengine.PersonID
-	err := record.Decode(body, "alias", func(f record.Field) error {
+	a, id, err := decodeAlias(body)
+	if err != nil {
+		return err
+	}
+	tx.batch.writes.Put(addressKey(tx.ex.scratch[:0], a), id[:])
+	tx.ex.contacts.put(a, id)
+	return nil
+}
+
+func decodeAlias(body []byte) (a flowengine.Address, id flowengine.PersonID, err error) {
+	err = record.Decode(body, "alias", func(f record.Field) error {
 		switch f.Num {
 		case 1:
 			a.Kind = flowengine.AddressKind(f.Uint)
@@ -123,10 +152,5 @@ func (tx *txn) receiveAlias(body []byte) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	tx.batch.writes.Put(addressKey(tx.ex.scratch[:0], a), id[:])
-	tx.ex.contacts.put(a, id)
-	return nil
+	return a, id, err
 }

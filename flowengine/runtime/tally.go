@@ -40,11 +40,28 @@ type Tally struct {
 	Exited   map[string]uint64 // by reason
 	Refused  map[string]uint64 // by reason
 	Elements map[ElementKey]*Counts
+	Goals    map[GoalKey]*GoalCounts
+}
+
+// GoalKey names a goal, overall or for one branch of a split (element/port).
+type GoalKey struct{ Goal, Branch string }
+
+// GoalCounts are the metrics of a goal (rule G3).
+type GoalCounts struct {
+	Reached   uint64 // persons who reached the anchor
+	Converted uint64 // of them, those with an event in the window
+	Events    uint64 // all events in the windows
+}
+
+func (c *GoalCounts) add(o GoalCounts) {
+	c.Reached += o.Reached
+	c.Converted += o.Converted
+	c.Events += o.Events
 }
 
 // NewTally makes an empty tally.
 func NewTally() *Tally {
-	return &Tally{Exited: map[string]uint64{}, Refused: map[string]uint64{}, Elements: map[ElementKey]*Counts{}}
+	return &Tally{Exited: map[string]uint64{}, Refused: map[string]uint64{}, Elements: map[ElementKey]*Counts{}, Goals: map[GoalKey]*GoalCounts{}}
 }
 
 // Count adds one event of the flow.
@@ -56,6 +73,9 @@ func (t *Tally) Count(e *flowengine.Event) {
 		t.Exited[e.Detail]++
 	case flowengine.Refused:
 		t.Refused[e.Detail]++
+	case flowengine.GoalAnchored, flowengine.GoalReached:
+		t.countGoal(e)
+		return
 	}
 	if e.Element == "" {
 		return
@@ -80,6 +100,38 @@ func (t *Tally) Count(e *flowengine.Event) {
 			t.element(e).Failed++
 		}
 	}
+}
+
+// countGoal adds an event to the goal overall, and to the branch that it names.
+func (t *Tally) countGoal(e *flowengine.Event) {
+	all := t.goal(GoalKey{e.Detail, ""})
+	branch := new(GoalCounts)
+	if e.Element != "" {
+		branch = t.goal(GoalKey{e.Detail, e.Element})
+	}
+	switch {
+	case e.Kind == flowengine.GoalAnchored:
+		branch.Reached++
+		if e.First {
+			all.Reached++
+		}
+	default:
+		all.Events++
+		branch.Events++
+		if e.First {
+			all.Converted++
+			branch.Converted++
+		}
+	}
+}
+
+func (t *Tally) goal(k GoalKey) *GoalCounts {
+	c := t.Goals[k]
+	if c == nil {
+		c = new(GoalCounts)
+		t.Goals[k] = c
+	}
+	return c
 }
 
 func (t *Tally) element(e *flowengine.Event) *Counts {
@@ -107,6 +159,9 @@ func (t *Tally) Add(o *Tally) {
 		}
 		t.Elements[k].add(*c)
 	}
+	for k, c := range o.Goals {
+		t.goal(k).add(*c)
+	}
 }
 
 // ByElement sums the versions of each element.
@@ -123,7 +178,8 @@ func (t *Tally) ByElement() map[string]Counts {
 // Equal reports whether two tallies count the same.
 func (t *Tally) Equal(o *Tally) bool {
 	return t.Entered == o.Entered && maps.Equal(t.Exited, o.Exited) && maps.Equal(t.Refused, o.Refused) &&
-		maps.EqualFunc(t.Elements, o.Elements, func(a, b *Counts) bool { return *a == *b })
+		maps.EqualFunc(t.Elements, o.Elements, func(a, b *Counts) bool { return *a == *b }) &&
+		maps.EqualFunc(t.Goals, o.Goals, func(a, b *GoalCounts) bool { return *a == *b })
 }
 
 func (t *Tally) append(b []byte) []byte {
@@ -139,6 +195,15 @@ func (t *Tally) append(b []byte) []byte {
 			b = record.AppendUint(b, 5, c.Sent)
 			b = record.AppendUint(b, 6, c.Delivered)
 			return record.AppendUint(b, 7, c.Failed)
+		})
+	}
+	for k, c := range t.Goals {
+		b = record.AppendNested(b, 5, func(b []byte) []byte {
+			b = record.AppendString(b, 1, k.Goal)
+			b = record.AppendString(b, 2, k.Branch)
+			b = record.AppendUint(b, 3, c.Reached)
+			b = record.AppendUint(b, 4, c.Converted)
+			return record.AppendUint(b, 5, c.Events)
 		})
 	}
 	return b
@@ -187,10 +252,34 @@ func decodeTally(b []byte) (*Tally, error) {
 			})
 			t.Elements[k] = &c
 			return err
+		case 5:
+			return decodeGoalCounts(f.Bytes, t.Goals)
 		}
 		return nil
 	})
 	return t, err
+}
+
+func decodeGoalCounts(b []byte, goals map[GoalKey]*GoalCounts) error {
+	var k GoalKey
+	c := new(GoalCounts)
+	err := record.Decode(b, "goal counters", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			k.Goal = string(f.Bytes)
+		case 2:
+			k.Branch = string(f.Bytes)
+		case 3:
+			c.Reached = f.Uint
+		case 4:
+			c.Converted = f.Uint
+		case 5:
+			c.Events = f.Uint
+		}
+		return nil
+	})
+	goals[k] = c
+	return err
 }
 
 func decodeReason(b []byte, m map[string]uint64) error {

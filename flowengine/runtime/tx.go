@@ -51,6 +51,9 @@ func (tx *txn) put(key, value []byte, expires time.Time) {
 	} else {
 		tx.batch.writes.PutUntil(key, value, expires)
 	}
+	if value == nil { // nil would mean that it was deleted
+		value = []byte{}
+	}
 	tx.ex.recent.put(string(key), value)
 }
 
@@ -121,7 +124,11 @@ func (tx *txn) personAt(a flowengine.Address) (*member, error) {
 	if !tx.ex.owns(id.Shard()) {
 		return &member{person: flowengine.Person{ID: id}}, nil
 	}
-	return tx.member(id)
+	m, err := tx.member(id)
+	if err == nil && !m.exists { // erased: whoever comes from the address is somebody new
+		return tx.newPerson(a)
+	}
+	return m, err
 }
 
 // newPerson makes a person for an address. The id is the address's first one

@@ -1,0 +1,147 @@
+package flowengine
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Goal is what a flow is for: an event that people shall have within a stretch
+// of time after they reached an element (rules G1–G4). Goals are no part of a
+// version: they can be added and changed while people are inside.
+type Goal struct {
+	ID     string        `yaml:"id" required:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Id of the goal, unique in the flow."`
+	Name   string        `yaml:"name" max:"200" doc:"Name for people. Default: the id."`
+	Event  string        `yaml:"event" required:"true" doc:"Name of the event that reaches the goal."`
+	Where  string        `yaml:"where" doc:"Condition over event, person and now that must be true."`
+	Window time.Duration `yaml:"window" default:"7d" min:"1m" max:"90d" doc:"How long after the anchor the event counts."`
+	Anchor string        `yaml:"anchor" doc:"Element from which on the event counts. Default: from the entry."`
+
+	filter EventFilter
+}
+
+// maxGoals bounds the goals of a flow.
+const maxGoals = 20
+
+// key names what the goal counts: a change of it begins a new count.
+func (g *Goal) key() string { return g.ID }
+
+// GoalState is how a person stands to a goal.
+type GoalState struct {
+	Goal string
+	// Anchor is when the person last reached the anchor.
+	Anchor time.Time
+	// Branch is the way that the person went at the last split before the
+	// anchor or since: element/port; "" before any.
+	Branch    string
+	Converted bool
+}
+
+// goals checks the goals of a definition.
+func (b *builder) goals() {
+	seen := map[string]bool{}
+	for i := range b.definition.Goals {
+		g := &b.definition.Goals[i]
+		at := []any{"goals", i}
+		c := &Checker{Schema: b.schema, Settings: &b.version.Settings, numbers: b.numbers, at: at, report: b.report}
+		if seen[g.ID] {
+			c.ErrorfAt([]any{"id"}, "goal %q is there twice", g.ID)
+		}
+		seen[g.ID] = true
+		if g.Name == "" {
+			g.Name = g.ID
+		}
+		if g.Anchor != "" {
+			b.target(append(at, "anchor"), "the anchor", g.Anchor)
+		}
+		g.filter = EventFilter{Event: g.Event, Where: g.Where}
+		g.filter.check(c)
+	}
+	b.version.Goals = b.definition.Goals
+}
+
+// goalState finds how the person stands to a goal, or makes it.
+func (m *Membership) goalState(goal string) *GoalState {
+	i, ok := slices.BinarySearchFunc(m.Goals, goal, func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
+	if !ok {
+		m.Goals = slices.Insert(m.Goals, i, GoalState{Goal: goal})
+	}
+	return &m.Goals[i]
+}
+
+// anchor notes that a run reached what goals count from: an element, or with ""
+// the entry.
+func (st *step) anchor(run *Run, element string) {
+	for _, g := range st.set.goalsOf(run.Flow) {
+		if g.Anchor != element {
+			continue
+		}
+		s := st.passages.Membership(run.Flow).goalState(g.key())
+		first := s.Anchor.IsZero()
+		if s.Converted { // one conversion per person (rule G3)
+			continue
+		}
+		s.Anchor, s.Branch = st.now, run.Branch
+		st.result.PassagesChanged = true
+		if first {
+			st.log(Event{Kind: GoalAnchored, Flow: run.Flow, Version: run.Version, Element: run.Branch, Number: run.Number, Detail: g.ID, First: true})
+		}
+	}
+}
+
+// branched notes which way a run went at a split, for goals that it is under way to.
+func (st *step) branched(run *Run, branch string) {
+	run.Branch = branch
+	for _, g := range st.set.goalsOf(run.Flow) {
+		s := st.passages.Membership(run.Flow).goalState(g.key())
+		if s.Anchor.IsZero() || s.Converted || s.Branch == branch {
+			continue
+		}
+		// The person counts for the branch from now on.
+		st.log(Event{Kind: GoalAnchored, Flow: run.Flow, Version: run.Version, Element: branch, Number: run.Number, Detail: g.ID})
+		s.Branch = branch
+	}
+}
+
+// scoreGoals counts an event for every goal whose window is open (rules G3, G4).
+func (st *step) scoreGoals(e *Happened) {
+	for i := range st.passages.Flows {
+		m := &st.passages.Flows[i]
+		for _, g := range st.set.goalsOf(m.Flow) {
+			if g.Event == e.Name {
+				st.scoreGoal(m, g, e)
+			}
+		}
+	}
+}
+
+func (st *step) scoreGoal(m *Membership, g *Goal, e *Happened) {
+	j, ok := slices.BinarySearchFunc(m.Goals, g.key(), func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
+	if !ok {
+		return
+	}
+	s := &m.Goals[j]
+	if s.Anchor.IsZero() || e.At.Before(s.Anchor) || e.At.After(s.Anchor.Add(g.Window)) { // G4
+		return
+	}
+	f := st.set.Flow(m.Flow)
+	if f == nil || f.Newest == nil {
+		return
+	}
+	probe := Run{Flow: m.Flow, Version: f.Newest.Ordinal, Event: e}
+	if !g.filter.matches(st.passage(&probe, f.Newest), e) {
+		return
+	}
+	first := !s.Converted
+	s.Converted = true
+	st.result.PassagesChanged = true
+	st.log(Event{Kind: GoalReached, Flow: m.Flow, Version: f.Newest.Ordinal, Element: s.Branch, Detail: g.ID, First: first})
+}
+
+// goalsOf lists the goals of a flow, as its newest definition has them.
+func (s *Set) goalsOf(flow string) []*Goal {
+	if f := s.flows[flow]; f != nil {
+		return f.goals
+	}
+	return nil
+}

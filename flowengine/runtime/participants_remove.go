@@ -1,0 +1,116 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"trunkline/flowengine"
+	"trunkline/storage"
+)
+
+// Removed tells what taking a person out of a flow did.
+type Removed struct {
+	Person flowengine.PersonID
+	Runs   int // that ended
+	// Withdrawn counts messages that will not be sent; Sending those that were
+	// with their carrier already.
+	Withdrawn, Sending int
+}
+
+// Remove takes a person out of a flow, with the messages of its runs that have
+// not been sent (rule A4).
+func (rt *Runtime) Remove(ctx context.Context, who Who, flow, reason string) (out Removed, err error) {
+	if !rt.fires() {
+		return out, ErrStopping
+	}
+	if rt.set.Load().Flow(flow) == nil {
+		return out, fmt.Errorf("%w: there is no flow %q", ErrNotFound, flow)
+	}
+	who.Create = false
+	out.Person, err = rt.identify(ctx, who)
+	if err != nil {
+		return out, err
+	}
+	err = rt.do(ctx, rt.owner(out.Person.Shard()), "remove", func(tx *txn) error {
+		m, err := tx.member(out.Person)
+		if err != nil {
+			return err
+		}
+		for i := range m.passages.Runs {
+			if m.passages.Runs[i].Flow == flow {
+				out.Runs++
+			}
+		}
+		if out.Runs == 0 {
+			return fmt.Errorf("%w: the person is not in flow %q", ErrNotFound, flow)
+		}
+		active := func(row *Message) bool {
+			return row.Origin.Flow == flow && m.passages.Run(flow, row.Origin.Number) != nil
+		}
+		rows, held, err := tx.withdraw(out.Person.Shard(), out.Person.String()+"/"+flow+"/", active)
+		if err != nil {
+			return err
+		}
+		out.Withdrawn, out.Sending = len(rows), held
+		tx.step(m, &flowengine.Eject{Flow: flow, Reason: reason})
+		for _, row := range rows { // nobody waits for it any more; it is counted as not sent
+			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Parts: row.Sent, Reason: "withdrawn"})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// withdraw takes the messages out of a shard's outbox that have not been given
+// to a sender, whose id begins with prefix, and that match. held counts those
+// that match but are with a sender already.
+func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) bool) (withdrawn []*Message, held int, err error) {
+	q := tx.ex.outbox
+	d := q.shards[s]
+	const idAt = 3 + 8 + 4
+	rows := map[string][]byte{}
+	wanted := func(key []byte) bool {
+		return len(key) >= idAt && strings.HasPrefix(string(key[idAt:]), prefix)
+	}
+	err = tx.ex.rt.store.Scan(appendPrefix(nil, s, kindOutbox), d.cursor, func(key, value []byte) bool {
+		if wanted(key) {
+			rows[string(key)] = bytes.Clone(value)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, b := range []*batch{tx.ex.inflight, tx.batch} { // what is not durable yet
+		if b == nil {
+			continue
+		}
+		for op := range b.writes.Ops() {
+			if len(op.Key) < 3 || shardOf(op.Key) != s || op.Key[2] != kindOutbox || !wanted(op.Key) {
+				continue
+			}
+			if op.Kind == storage.OpDelete {
+				delete(rows, string(op.Key))
+			} else {
+				rows[string(op.Key)] = bytes.Clone(op.Value)
+			}
+		}
+	}
+	for key, value := range rows {
+		m, err := decodeMessage(value)
+		if err != nil || !match(m) {
+			continue
+		}
+		if e := d.known[key]; e != nil && e.taken {
+			held++
+			continue
+		}
+		q.remove(s, []byte(key), &tx.batch.writes)
+		withdrawn = append(withdrawn, m)
+	}
+	slices.SortFunc(withdrawn, func(a, b *Message) int { return strings.Compare(a.ID, b.ID) })
+	return withdrawn, held, nil
+}

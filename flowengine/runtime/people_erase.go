@@ -1,0 +1,211 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"trunkline/flowengine"
+	"trunkline/flowengine/record"
+)
+
+// erasePage is how many records of a person one task deletes.
+const erasePage = 2000
+
+// personal lists the kinds of records whose keys begin with a person.
+var personal = [...]byte{kindLog, kindHappened, kindMark}
+
+// Erase forgets a person: profile, addresses, passages, timers, history, events,
+// messages that were not sent yet, and who the person was in the reports of
+// operations. Counters stay. It returns who was erased.
+func (rt *Runtime) Erase(ctx context.Context, who Who) (id flowengine.PersonID, err error) {
+	if !rt.fires() {
+		return id, ErrStopping
+	}
+	who.Create = false
+	if id, err = rt.identify(ctx, who); err != nil {
+		return id, err
+	}
+	for _, kind := range personal {
+		for more := true; more; {
+			err := rt.do(ctx, rt.owner(id.Shard()), "erase", func(tx *txn) (err error) {
+				more, err = tx.erasePage(id, kind, erasePage)
+				return err
+			})
+			if err != nil {
+				return id, err
+			}
+		}
+	}
+	err = rt.do(ctx, rt.owner(id.Shard()), "erase", func(tx *txn) error { return tx.erase(id) })
+	return id, unknown(err, who)
+}
+
+// erase forgets what is left of a person in one batch. What is addressed to the
+// person later finds nobody.
+func (tx *txn) erase(id flowengine.PersonID) error {
+	m, err := tx.member(id)
+	if err != nil {
+		return err
+	}
+	if !m.exists {
+		return ErrNotFound
+	}
+	for len(m.passages.Runs) > 0 {
+		tx.step(m, &flowengine.Eject{Flow: m.passages.Runs[0].Flow, Reason: "deleted"})
+	}
+	addresses := m.person.Addresses
+	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
+		return err
+	}
+	for _, kind := range personal {
+		if _, err := tx.erasePage(id, kind, 2*erasePage); err != nil {
+			return err
+		}
+	}
+	w := &tx.batch.writes
+	w.Delete(personKey(tx.ex.scratch[:0], kindPerson, id))
+	w.Delete(personKey(tx.ex.scratch[:0], kindPassages, id))
+	tx.ex.people.put(id, &member{person: flowengine.Person{ID: id}})
+	for _, a := range addresses {
+		if err := tx.unalias(a, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erasePage deletes the first records of a kind, and those that are not durable
+// yet, and tells whether there may be more.
+func (tx *txn) erasePage(id flowengine.PersonID, kind byte, most int) (more bool, err error) {
+	prefix := personKey(nil, kind, id)
+	var keys [][]byte
+	err = tx.ex.rt.store.Scan(prefix, nil, func(key, _ []byte) bool {
+		keys = append(keys, bytes.Clone(key))
+		return len(keys) < most
+	})
+	if err != nil {
+		return false, err
+	}
+	more = len(keys) == most
+	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
+		if b == nil {
+			continue
+		}
+		for op := range b.writes.Ops() {
+			if bytes.HasPrefix(op.Key, prefix) {
+				keys = append(keys, bytes.Clone(op.Key))
+			}
+		}
+	}
+	for _, key := range keys {
+		tx.delete(key)
+		if kind == kindMark && len(key) == len(prefix)+18 {
+			body := record.AppendUint(record.AppendBytes(nil, 1, key[len(prefix):len(prefix)+16]), 2, uint64(indexOf(key)))
+			operation := OperationID(key[len(prefix) : len(prefix)+16])
+			if err := tx.relay(&relay{Target: operation.shard(), Kind: relayForget, Body: body}); err != nil {
+				return false, err
+			}
+		}
+	}
+	return more, nil
+}
+
+// receiveForget removes who a participant was from what is kept of an operation.
+func (tx *txn) receiveForget(body []byte) error {
+	var id OperationID
+	index := 0
+	err := record.Decode(body, "forgotten participant", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			copy(id[:], f.Bytes)
+		case 2:
+			index = int(f.Uint)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	value, err := tx.get(verdictKey(id, index))
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v, err := decodeVerdict(value)
+	if err != nil {
+		return err
+	}
+	head, _, err := tx.operation(id)
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.Identifier, v.Person = flowengine.Address{}, flowengine.PersonID{}
+	tx.put(verdictKey(id, index), v.append(nil), head.Expires)
+	return nil
+}
+
+// concerns tells whether a row of the outbox is to, from or about a person.
+func concerns(row *Message, id flowengine.PersonID, addresses []flowengine.Address) bool {
+	is := func(value string) bool {
+		return value != "" && slices.ContainsFunc(addresses, func(a flowengine.Address) bool {
+			return a.Value == value || a.Kind == flowengine.Phone && reportAddress(value) == a
+		})
+	}
+	switch {
+	case row.Relay != nil:
+		return false
+	case row.Deferred != nil:
+		return slices.Contains(addresses, row.Deferred.From)
+	}
+	return row.Origin.Person == id || is(row.To)
+}
+
+// unalias makes an address lead to a person no more.
+func (tx *txn) unalias(a flowengine.Address, id flowengine.PersonID) error {
+	body := record.AppendUint(nil, 1, uint64(a.Kind))
+	body = record.AppendString(body, 2, a.Value)
+	return tx.relay(&relay{Target: a.Shard(), Kind: relayUnalias, Body: record.AppendBytes(body, 3, id[:])})
+}
+
+// receiveUnalias also withdraws what nobody but the person was to get at the
+// address, when the person is not in this shard.
+func (tx *txn) receiveUnalias(body []byte) error {
+	a, id, err := decodeAlias(body)
+	if err != nil {
+		return err
+	}
+	current, known := tx.ex.contacts.get(a)
+	if !known {
+		value, err := tx.ex.rt.store.Get(addressKey(tx.ex.scratch[:0], a), nil)
+		if isNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		copy(current[:], value)
+	}
+	if current != id { // it is somebody else's by now
+		return nil
+	}
+	tx.batch.writes.Delete(addressKey(tx.ex.scratch[:0], a))
+	tx.ex.contacts.drop(a)
+	_, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
+	return err
+}
+
+// gone answers for a person who was erased although an address still leads to
+// them: it stops leading there, and what came is asked for again.
+func (tx *txn) gone(a flowengine.Address, id flowengine.PersonID) error {
+	if err := tx.unalias(a, id); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: the person was erased a moment ago; try again", ErrOverload)
+}
