@@ -199,6 +199,7 @@ func (b *builder) entries() {
 		b.errorf([]any{"entries"}, "a flow needs at least one entry point")
 	}
 	seen := map[string]bool{}
+	audience := ""
 	for i, written := range b.definition.Entries {
 		if written == nil || written.Trigger == nil { // reported when it was read
 			continue
@@ -212,6 +213,12 @@ func (b *builder) entries() {
 		seen[o.ID] = true
 		e := &Entry{ID: o.ID, Type: written.Type, Trigger: written.Trigger, Interrupts: o.Interrupts, Next: o.Next}
 		written.Trigger.Check(c)
+		if _, ok := written.Trigger.(*Audience); ok {
+			if audience != "" { // E9
+				c.Errorf("a flow has at most one audience; %q is one already", audience)
+			}
+			audience = o.ID
+		}
 		if o.When != "" {
 			e.When = c.Condition(o.When, "when")
 		}

@@ -126,24 +126,41 @@ func (st *step) edges() {
 			if slices.Contains(by, ref.flow.ID) {
 				continue
 			}
-			t := ref.entry.Trigger.(*ProfileChange)
-			if !st.holds(ref, t, was) && st.holds(ref, t, after) {
-				st.fire(ref, t)
+			c := ref.entry.Trigger.(conditional).condition()
+			if !st.holds(ref, c, was) && st.holds(ref, c, after) {
+				st.fire(ref)
 			}
 		}
 	}
 }
 
 // holds asks an entry point's condition about the person, as it is or was.
-func (st *step) holds(ref entryRef, t *ProfileChange, p *Person) bool {
-	v := View{Person: p, Now: st.now, Zone: ref.version.Settings.zone(), Past: &recollection{st: st}}
-	return t.Condition.Eval(&v)
+func (st *step) holds(ref entryRef, c *Predicate, p *Person) bool {
+	v := st.viewFor(ref)
+	v.Person = p
+	return c.Eval(v)
 }
+
+// conditional is a Trigger that lets in whom a change makes fit its condition.
+type conditional interface {
+	Trigger
+	condition() *Predicate
+}
+
+func (t *ProfileChange) condition() *Predicate { return &t.Condition }
+func (t *Audience) condition() *Predicate      { return &t.Condition }
 
 // fire offers the person to an entry point, at most once a day where the
 // condition changes with the day (rule E10).
-func (st *step) fire(ref entryRef, t *ProfileChange) {
-	if _, daily := t.Daily(); daily {
+func (st *step) fire(ref entryRef) {
+	if t, ok := ref.entry.Trigger.(*Audience); ok {
+		if !t.takes(st.viewFor(ref)) { // not one of those that are named
+			return
+		}
+		st.passages.Membership(ref.flow.ID).Mustered = st.now
+		st.result.PassagesChanged = true
+	}
+	if ref.entry.Trigger.(conditional).condition().Uses().Clock {
 		m := st.passages.Membership(ref.flow.ID)
 		today := st.now.In(ref.version.Settings.zone()).Format(time.DateOnly)
 		if m.Fired == today {
@@ -163,8 +180,8 @@ func (st *step) daily(c *Daily) {
 	}
 	for _, e := range f.Newest.Entries {
 		if t, ok := e.Trigger.(*ProfileChange); ok && e.ID == c.Entry {
-			if ref := (entryRef{f, f.Newest, e}); st.holds(ref, t, st.person) {
-				st.fire(ref, t)
+			if ref := (entryRef{f, f.Newest, e}); st.holds(ref, &t.Condition, st.person) {
+				st.fire(ref)
 			}
 		}
 	}

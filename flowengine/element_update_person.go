@@ -24,7 +24,6 @@ type Setting struct {
 
 type write struct {
 	attribute string
-	to        Type
 	constant  Value
 	computed  *Expression // nil: constant
 }
@@ -59,11 +58,11 @@ func (e *UpdatePerson) Check(c *Checker) {
 			}
 			continue
 		}
-		w := write{attribute: name, to: to}
+		w := write{attribute: name}
 		if s.Source != "" {
 			w.computed = c.Expression(s.Source, at...)
 		} else {
-			v, err := Coerce(s.Constant, to)
+			v, err := c.Schema.Coerce(name, s.Constant)
 			if err != nil {
 				c.ErrorfAt(at, "attribute %q: %v", name, err)
 			}
@@ -86,7 +85,7 @@ func (e *UpdatePerson) Arrive(x *Passage) Outcome {
 		if err != nil || given == nil { // what is missing is no value; null in the file unsets
 			return Take(portInvalid)
 		}
-		if values[i], err = Coerce(given, w.to); err != nil {
+		if values[i], err = x.Set.Schema.Coerce(w.attribute, given); err != nil {
 			return Take(portInvalid)
 		}
 	}

@@ -293,6 +293,7 @@ func appendMembership(b []byte, m *Membership) []byte {
 		b = record.AppendFixed32(b, 5, v)
 	}
 	b = record.AppendString(b, 8, m.Fired)
+	b = record.AppendTime(b, 9, m.Mustered)
 	for i := range m.Goals {
 		g := &m.Goals[i]
 		b = record.AppendNested(b, 7, func(b []byte) []byte {
@@ -329,6 +330,8 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.Visited = append(m.Visited, uint32(f.Uint))
 		case 8:
 			m.Fired = string(f.Bytes)
+		case 9:
+			m.Mustered = f.Time()
 		case 7:
 			m.Goals = append(m.Goals, GoalState{})
 			return decodeGoalState(f.Bytes, &m.Goals[len(m.Goals)-1])

@@ -136,6 +136,8 @@ func zeroOf(t Type) any {
 		return false
 	case Date, DateTime:
 		return (Value{Type: DateTime}).Any()
+	case List:
+		return []string(nil)
 	}
 	return nil
 }

@@ -20,9 +20,6 @@ type Goal struct {
 	filter EventFilter
 }
 
-// maxGoals bounds the goals of a flow.
-const maxGoals = 20
-
 // key names what the goal counts: a change of it begins a new count.
 func (g *Goal) key() string { return g.ID }
 
@@ -144,4 +141,95 @@ func (s *Set) goalsOf(flow string) []*Goal {
 		return f.goals
 	}
 	return nil
+}
+
+// Moments is a stretch of a person's history, as it was kept.
+type Moments struct {
+	At     time.Time
+	Events []Event
+}
+
+// CountBack is the cause that lets a goal see what happened before it was there
+// (rule G2): the history tells when the person reached the anchor, the events
+// what happened afterwards.
+type CountBack struct {
+	Flow, Goal string
+	History    []Moments  // oldest first
+	Events     []Happened // in any order
+}
+
+func (*CountBack) cause() {}
+
+// countBack begins the count of a goal anew for the person.
+func (st *step) countBack(c *CountBack) {
+	var goal *Goal
+	for _, g := range st.set.goalsOf(c.Flow) {
+		if g.ID == c.Goal {
+			goal = g
+		}
+	}
+	if goal == nil {
+		return
+	}
+	i := slices.IndexFunc(st.passages.Flows, func(m Membership) bool { return m.Flow == c.Flow })
+	if i < 0 { // never in the flow
+		return
+	}
+	m := &st.passages.Flows[i]
+	s := m.goalState(goal.key())
+	if !s.Anchor.IsZero() { // it counts already
+		return
+	}
+	events := slices.Clone(c.Events)
+	slices.SortStableFunc(events, func(a, b Happened) int { return a.At.Compare(b.At) })
+	next := 0
+	score := func(until time.Time) { // the events before the next moment
+		for ; next < len(events) && events[next].At.Before(until); next++ {
+			if events[next].Name == goal.Event {
+				st.scoreGoal(m, goal, &events[next])
+			}
+		}
+	}
+	for _, h := range c.History {
+		score(h.At)
+		for i := range h.Events {
+			if h.Events[i].Flow == c.Flow {
+				st.anchorBack(goal, s, &h.Events[i], h.At)
+			}
+		}
+	}
+	score(st.now.Add(time.Millisecond))
+}
+
+// anchorBack is anchor and branched for one line of history.
+func (st *step) anchorBack(g *Goal, s *GoalState, e *Event, at time.Time) {
+	switch {
+	case e.Kind == Departed && strings.HasPrefix(e.Detail, "branch_") && st.isSplit(e):
+		s.Branch = e.Element + "/" + e.Detail
+		if !s.Anchor.IsZero() && !s.Converted {
+			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID})
+		}
+	case s.Converted:
+	case e.Kind == Entered && g.Anchor == "", e.Kind == Engaged && g.Anchor != "" && e.Element == g.Anchor:
+		first := s.Anchor.IsZero()
+		s.Anchor = at
+		st.result.PassagesChanged = true
+		if first {
+			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID, First: true})
+		}
+	}
+}
+
+// isSplit says whether an element of history is one that splits the audience.
+func (st *step) isSplit(e *Event) bool {
+	f := st.set.Flow(e.Flow)
+	if f == nil || f.Newest == nil {
+		return false
+	}
+	n := f.Newest.Node(e.Element)
+	if n == nil {
+		return false
+	}
+	_, ok := n.Element.(*SplitAudience)
+	return ok
 }

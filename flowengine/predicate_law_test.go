@@ -139,7 +139,7 @@ func TestFolder(t *testing.T) {
 			t.Fatalf("%q: %q, then %q", s, once, twice)
 		}
 	})
-	for _, same := range [][2]string{{"STRASSE", "straße"}, {"ŠIBENIK", "šibenik"}, {"\u0041\u030A", "å"}, {"ΣΊΣΥΦΟΣ", "σίσυφος"}, {"K", "\u212A"}} {
+	for _, same := range [][2]string{{"STRASSE", "straße"}, {"ŠIBENIK", "šibenik"}, {"\u0041\u030A", "å"}, {"ΣΊΣΥΦΟΣ", "σίσυφος"}, {"K", "\u212A"}, {"ᎠᏰ", "ꭰᏸ"}} {
 		var f, g folder
 		if a, b := string(f.prepare(same[0], false)), string(g.prepare(same[1], false)); a != b {
 			t.Errorf("%q and %q: %q, %q", same[0], same[1], a, b)

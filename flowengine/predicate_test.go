@@ -424,3 +424,24 @@ func BenchmarkPredicate(b *testing.B) {
 		})
 	}
 }
+
+// A run sees itself: its variables, its event, the zone of its flow.
+func TestPassageView(t *testing.T) {
+	x := testPassage()
+	x.Run.Event = &Happened{Name: "E"}
+	x.Run.Event.Props.Set("total", WholeValue(5))
+	v := x.View(nil)
+	for source, want := range map[string]bool{
+		`{var: code, op: is, value: x1}`: true, `{prop: total, op: gt, value: 4}`: true, `{expr: "vars.code == 'X1' and event.total == 5"}`: true,
+		`{expr: "inbound.keyword == 'size'"}`: true, `{expr: "now.Hour() == 12"}`: true, `{attr: created, op: was, value: 365}`: true,
+		`{expr: "vars.code > 1"}`: false, // it cannot be computed
+	} {
+		if got := mustPredicate(t, source).Eval(&v); got != want {
+			t.Errorf("%s: %v", source, got)
+		}
+	}
+	alone := View{Person: x.Person, Now: x.Now, Zone: v.Zone, Vars: x.Run.Vars}
+	if !mustPredicate(t, `{expr: "vars.code == 'X1' and now.Hour() == 12 and inbound.text == nil"}`).Eval(&alone) {
+		t.Error("an expression outside of runs")
+	}
+}

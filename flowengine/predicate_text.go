@@ -6,6 +6,8 @@ import (
 	"regexp/syntax"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -127,6 +129,7 @@ func (f *folder) fold() {
 	if !f.made {
 		f.caser, f.made = cases.Fold(), true
 	}
+	lowerCherokee(f.a)
 	const growth = 3 // a letter folds to three at most
 	if need := growth*len(f.a) + 16; cap(f.b) < need {
 		f.b = make([]byte, need)
@@ -134,6 +137,19 @@ func (f *folder) fold() {
 	f.b = f.b[:cap(f.b)]
 	n, _, _ := f.caser.Transform(f.b, f.a, true)
 	f.b = f.b[:n]
+}
+
+// lowerCherokee makes both cases of Cherokee letters, in place, the lower one.
+// Unicode folds them to the upper one, but cases.Fold of x/text v0.44 swaps them.
+func lowerCherokee(b []byte) {
+	const lead = 0xE1 // first byte of U+1000 to U+1FFF in UTF-8
+	for i := bytes.IndexByte(b, lead); i >= 0 && i < len(b); {
+		r, size := utf8.DecodeRune(b[i:])
+		if '\u13a0' <= r && r <= '\u13f5' {
+			utf8.EncodeRune(b[i:], unicode.ToLower(r)) // as long: three bytes
+		}
+		i += size
+	}
 }
 
 func isASCII(s string) bool {

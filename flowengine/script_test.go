@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	in FROM TO TEXT          a message from a person
 //	event FROM NAME [k=v …]  a People event
 //	start FROM FLOW ENTRY [k=v …]  an entry by name, as by the Flow API
+//	muster FROM FLOW ENTRY   the audience of a flow is gone through
 //	day FROM FLOW ENTRY      a new day has begun
 //	change FROM [attr=value | +tag | -tag …]  a change of the profile from outside
 //	accept | reject REASON   the carrier's answer to the oldest unanswered message
@@ -217,6 +218,8 @@ func (w *world) command(line string) {
 			c.Vars.Set(k, TextValue(v))
 		}
 		w.step(w.who(args[0]), c)
+	case "muster":
+		w.step(w.who(args[0]), &Muster{Flow: args[1], Entry: args[2]})
 	case "day":
 		w.step(w.who(args[0]), &Daily{Flow: args[1], Entry: args[2]})
 	case "change":

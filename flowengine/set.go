@@ -128,6 +128,10 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 				s.entries = append(s.entries, ref)
 			case *ProfileChange:
 				s.watch(ref, t.Condition.Uses())
+			case *Audience:
+				if t.Update == updateRealTime {
+					s.watch(ref, t.Condition.Uses())
+				}
 			case *PeopleEvent:
 				for _, name := range t.names() {
 					s.events[name] = append(s.events[name], ref)

@@ -64,6 +64,7 @@ type Membership struct {
 	LastExit time.Time   // zero: never left (rule E3)
 	Visited  []uint32    // sorted ElementMarks of elements ever reached (rule M2)
 	Goals    []GoalState // ordered by goal
+	Mustered time.Time   // when the person entered as one of the audience (rule E9)
 	Fired    string      // local day on which a daily condition last let the person in (rule E10)
 	// Progress is how far combinations of events have come, by entry point.
 	Progress []Progress

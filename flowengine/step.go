@@ -78,6 +78,10 @@ func (st *step) apply(c Cause) {
 		st.change(c)
 	case *Start:
 		st.start(c)
+	case *Muster:
+		st.muster(c)
+	case *CountBack:
+		st.countBack(c)
 	case *Daily:
 		st.daily(c)
 	case *Timer:

@@ -82,6 +82,8 @@ func (t *Template) Render(x *Passage) (text string, err error) {
 			return decimal(float64(v.Num) / scale)
 		case Date:
 			return v.String() // ISO days compare as text
+		case List:
+			return strings.Join(v.List(), ", ")
 		case DateTime:
 			return time.UnixMilli(v.Num).In(zone)
 		}

@@ -27,6 +27,7 @@ type triggerType struct {
 var triggerTypes = []triggerType{
 	{"inbound_message", "A message to one of our numbers.", func() Trigger { return new(InboundMessage) }},
 	{"people_event", "An event in the person's life elsewhere, or a combination of events.", func() Trigger { return new(PeopleEvent) }},
+	{"audience", "Everybody who fits when the flow is launched.", func() Trigger { return new(Audience) }},
 	{"profile_change", "A change in the person's profile, or a day that is known of the person.", func() Trigger { return new(ProfileChange) }},
 	{"flow_api", "A request to the flow's own address.", func() Trigger { return new(FlowAPI) }},
 }

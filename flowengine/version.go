@@ -134,7 +134,9 @@ func (s *Settings) open(now time.Time) bool {
 	return !now.Before(s.start) && (s.end.IsZero() || now.Before(s.end))
 }
 
-// zone is the flow's time zone.
+// Zone is the flow's time zone.
+func (s *Settings) Zone() *time.Location { return s.zone() }
+
 func (s *Settings) zone() *time.Location {
 	if s.location == nil {
 		return time.UTC

@@ -69,7 +69,7 @@ type peopleSettings struct {
 
 type attributeSettings struct {
 	Name string `yaml:"name" required:"true" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,63}$" doc:"Name of the attribute."`
-	Type string `yaml:"type" required:"true" enum:"text,whole_number,decimal,boolean,date,date_time" doc:"Type of its values."`
+	Type string `yaml:"type" required:"true" enum:"text,whole_number,decimal,boolean,date,date_time,list" doc:"Type of its values."`
 }
 
 type numberSettings struct {

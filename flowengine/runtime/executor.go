@@ -64,6 +64,10 @@ type member struct {
 	person   flowengine.Person
 	passages flowengine.Passages
 	exists   bool
+	// events are the person's People events: those noted since the person came
+	// into memory, and, once recalled, those of before.
+	events   []remembered
+	recalled bool
 }
 
 // batch is a set of tasks that are committed together.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,49 +29,13 @@ type Profile struct {
 	History  []Happening // the latest ones, oldest first
 }
 
-// Person finds a person by id, phone number or e-mail address. history bounds how much of
-// what happened is returned.
+// Person finds a person by id, phone number or e-mail address. history bounds how
+// much of what happened is returned.
 func (rt *Runtime) Person(ctx context.Context, ref string, history int) (*Profile, error) {
-	var p *Profile
-	read := func(id flowengine.PersonID) error {
-		return rt.do(ctx, rt.owner(id.Shard()), "person", func(tx *txn) error {
-			m, err := tx.member(id)
-			if err != nil {
-				return err
-			}
-			if !m.exists {
-				return storage.ErrNotFound
-			}
-			// The person in memory changes with every step: take a copy by way of
-			// the stored form.
-			p = &Profile{Person: flowengine.Person{ID: id}}
-			return firstError(
-				flowengine.DecodePerson(flowengine.AppendPerson(nil, &m.person), &p.Person),
-				flowengine.DecodePassages(flowengine.AppendPassages(nil, &m.passages), &p.Passages))
-		})
-	}
-	who := ParseWho(ref)
-	id := who.ID
-	var err error
-	if id.IsZero() {
-		err = rt.do(ctx, rt.owner(who.shard()), "contact", func(tx *txn) error {
-			m, err := tx.find(who)
-			if err == nil {
-				id = m.person.ID
-			}
-			return err
-		})
-	}
-	if err == nil {
-		err = read(id)
-	}
-	if isNotFound(err) {
+	p, err := rt.Profile(ctx, ParseWho(ref), history)
+	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("%w: nobody is known as %q: give a phone number, an e-mail address or a person id", ErrNotFound, ref)
 	}
-	if err != nil {
-		return nil, err
-	}
-	p.History, err = readHistory(rt.store, id, history)
 	return p, err
 }
 

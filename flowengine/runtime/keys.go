@@ -17,8 +17,8 @@ const (
 	kindLog       = 'l' // person, time, sequence → history
 	kindTimer     = 't' // due, target → deadline
 	kindOutbox    = 'o' // due, sequence, message id → message to send
-	kindMessage   = 'm' // carrier, carrier's message id → origin, for delivery reports
-	kindEarly     = 'e' // carrier, carrier's message id → report that came before its message
+	kindMessage   = 'm' // carrier, recipient, carrier's message id → origin, for delivery reports
+	kindEarly     = 'e' // carrier, recipient, carrier's message id → report that came before its message
 	kindTally     = 'c' // flow, day → counters
 	kindFragments = 'f' // from, to, reference → parts of a message
 	kindDeferred  = 'd' // message id → due time of a message that waits for its schedule
@@ -29,6 +29,7 @@ const (
 	kindVerdict   = 'v' // operation, index → what became of a participant
 	kindMark      = 'j' // person, operation, index → the participant's verdict: it has been here
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
+	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -40,6 +41,7 @@ const (
 	kindFlow    = 'f' // flow → state and list of versions
 	kindVersion = 'v' // flow, ordinal → definition
 	kindBoot    = 'b' // number of starts
+	kindLastJob = 'l' // kind, flow and entry of a job → the last one that began
 )
 
 func appendPrefix(b []byte, s flowengine.Shard, kind byte) []byte {
@@ -108,8 +110,12 @@ func timerID(b []byte, id flowengine.PersonID, d flowengine.Deadline) []byte {
 	return append(b, d.Flow...)
 }
 
-func messageKey(s flowengine.Shard, kind byte, carrier, key string) []byte {
-	b := append(append(appendPrefix(nil, s, kind), carrier...), 0)
+// messageKey is under what a message part, or an early report, is kept until the
+// other comes. The recipient is part of it: the same id may be read in several
+// ways (decimal, hexadecimal), and must not be taken for that of another message.
+func messageKey(to flowengine.Address, kind byte, carrier, key string) []byte {
+	b := append(append(appendPrefix(nil, to.Shard(), kind), carrier...), 0)
+	b = append(append(b, to.Value...), 0)
 	return append(b, key...)
 }
 

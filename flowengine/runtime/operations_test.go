@@ -101,7 +101,7 @@ func TestParticipantsSurviveCrashes(t *testing.T) { // E7
 		if len(pictures) < 5 {
 			t.Fatalf("only %d batches", len(pictures))
 		}
-		for i := 0; i < len(pictures); i += 1 + len(pictures)/25 {
+		for i := 0; i < len(pictures); i += 1 + len(pictures)/12 {
 			w := start(t, pictures[i], Options{}, invited)
 			time.Sleep(time.Second)
 			o := w.operation(id)

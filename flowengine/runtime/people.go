@@ -111,12 +111,14 @@ func (tx *txn) find(who Who) (*member, error) {
 }
 
 // keep stores what a step says of the person's events and addresses.
-func (tx *txn) keep(id flowengine.PersonID, r *flowengine.Result) {
+func (tx *txn) keep(m *member, r *flowengine.Result) {
+	id := m.person.ID
 	for i := range r.Happened {
 		e := &r.Happened[i]
 		tx.ex.logSeq++
 		tx.ex.record = flowengine.AppendHappened(tx.ex.record[:0], e)
 		key := happenedKey(tx.ex.scratch[:0], id, e.At, tx.ex.logSeq)
 		tx.batch.writes.PutUntil(key, tx.ex.record, e.At.Add(tx.ex.rt.options.Events))
+		m.note(key, e)
 	}
 }

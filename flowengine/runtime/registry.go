@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -192,7 +193,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 	if !rt.published.Swap(true) {
 		rt.wake()
 	}
-	return out, nil
+	return out, errors.Join(rt.launchJobs(ctx), rt.goalJobs(ctx))
 }
 
 // wake makes every executor look at what is due.

@@ -97,12 +97,12 @@ func decodeExpected(b []byte) (*expected, error) {
 // expectReport notes a message part. A report that overtook the carrier's
 // response takes effect now.
 func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expected) error {
-	k := messageKey(to.Shard(), kindMessage, carrier, key)
+	k := messageKey(to, kindMessage, carrier, key)
 	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
 	if tx.ex.early[to.Shard()] == 0 {
 		return nil
 	}
-	early := messageKey(to.Shard(), kindEarly, carrier, key)
+	early := messageKey(to, kindEarly, carrier, key)
 	value, err := tx.get(early)
 	if isNotFound(err) {
 		return nil
@@ -115,7 +115,7 @@ func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expec
 		return err
 	}
 	for _, key := range d.Keys {
-		if early := messageKey(to.Shard(), kindEarly, carrier, key); tx.has(early) {
+		if early := messageKey(to, kindEarly, carrier, key); tx.has(early) {
 			tx.delete(early)
 			tx.ex.early[to.Shard()]--
 		}
@@ -127,7 +127,7 @@ func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expec
 // not known, yet, is kept.
 func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 	for _, key := range d.Keys {
-		k := messageKey(to.Shard(), kindMessage, d.Carrier, key)
+		k := messageKey(to, kindMessage, d.Carrier, key)
 		value, err := tx.get(k)
 		if isNotFound(err) {
 			continue
@@ -146,13 +146,14 @@ func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 		return nil
 	}
 	s := to.Shard()
+	d.To = to.Value // of the two addresses that the report names
 	if tx.ex.early[s] >= earlyMost {
 		tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
 		tx.ex.rt.log.Warn("a delivery report matches no message, and too many such wait already", "carrier", d.Carrier, "message_id", d.Keys[0])
 		return nil
 	}
 	for _, key := range d.Keys {
-		early := messageKey(s, kindEarly, d.Carrier, key)
+		early := messageKey(to, kindEarly, d.Carrier, key)
 		if _, err := tx.get(early); isNotFound(err) {
 			tx.ex.early[s]++
 		}
@@ -244,7 +245,7 @@ func (tx *txn) receiveReport(body []byte) error {
 // partReported adds the report about one part to what is known of the whole
 // message, and tells whether the whole message has come to its end with it.
 func (tx *txn) partReported(to flowengine.Address, carrier string, part *expected, delivered bool) (whole bool, err error) {
-	k := messageKey(to.Shard(), kindMessage, carrier, "\x00"+part.ID)
+	k := messageKey(to, kindMessage, carrier, "\x00"+part.ID)
 	x := &expected{ID: part.ID, Origin: part.Origin, Parts: part.Parts}
 	value, err := tx.get(k)
 	switch {
@@ -281,7 +282,7 @@ func (tx *txn) sweepEarly(s flowengine.Shard) error {
 		}
 		if d.At.Before(oldest) {
 			dead = append(dead, append([]byte(nil), key...))
-			if bytes.Equal(key, messageKey(s, kindEarly, d.Carrier, d.Keys[0])) { // it is kept under each of its keys
+			if bytes.Equal(key, messageKey(flowengine.Address{Kind: flowengine.Phone, Value: d.To}, kindEarly, d.Carrier, d.Keys[0])) { // it is kept under each of its keys
 				tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
 				tx.ex.rt.log.Warn("a delivery report matches no message", "carrier", d.Carrier, "message_id", d.Keys[0], "state", d.State)
 			}

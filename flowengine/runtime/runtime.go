@@ -105,6 +105,7 @@ type Runtime struct {
 	health    atomic.Pointer[healthError]
 	flows     registry
 	boot      uint32 // number of this start
+	jobs      chan *job
 }
 
 type healthError struct{ err error }
@@ -113,7 +114,7 @@ type healthError struct{ err error }
 // Publish tells it what is configured, and Run starts it.
 func New(store storage.Store, o Options) (*Runtime, error) {
 	o.setDefaults()
-	rt := &Runtime{store: store, options: o, log: o.Log}
+	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64)}
 	rt.metrics = newMetrics(o.Metrics, rt)
 	empty, _, err := flowengine.NewSet(nil, nil, nil)
 	if err != nil {
@@ -193,6 +194,7 @@ func (rt *Runtime) Run(ctx context.Context) error {
 			return err
 		})
 	}
+	g.Go(func() error { return rt.runJobs(ctx) })
 	g.Go(func() error {
 		rt.resumeStops(ctx)
 		tick := time.NewTicker(time.Minute)
@@ -222,6 +224,11 @@ func (rt *Runtime) fires() bool { return rt.published.Load() && !rt.draining.Loa
 // keepHouse does what is due every minute.
 func (rt *Runtime) keepHouse(ctx context.Context) {
 	rt.lifecycle(ctx)
+	if rt.fires() {
+		if err := rt.dailyJobs(ctx); err != nil && ctx.Err() == nil {
+			rt.log.Error("the jobs of the day could not begin", "error", err)
+		}
+	}
 	for _, ex := range rt.executors {
 		for _, s := range ex.shards {
 			ex.submit(task{name: "sweep", run: func(tx *txn) error { return tx.sweepEarly(s) }})
@@ -281,6 +288,13 @@ func (rt *Runtime) stalled(err error) {
 	}
 }
 
+// full tells whether a batch waits for room. What would only wait behind it is
+// refused then: a peer that hears nothing takes the message for lost.
+func (rt *Runtime) full() bool {
+	h := rt.health.Load()
+	return h != nil && errors.Is(h.err, storage.ErrFull)
+}
+
 // fail notes that an executor has stopped for good.
 func (rt *Runtime) fail(err error) { rt.health.Store(&healthError{err}) }
 
@@ -331,11 +345,19 @@ func (rt *Runtime) Inbound(a *Arrival, done func(error)) {
 		done(ErrStopping)
 		return
 	}
+	if rt.full() {
+		done(ErrOverload)
+		return
+	}
 	rt.owner(a.From.Shard()).submit(task{name: "inbound", done: done, run: func(tx *txn) error { return tx.arrive(a, done) }})
 }
 
 // Report takes a delivery report; done is as in Inbound.
 func (rt *Runtime) Report(d *Delivery, done func(error)) {
+	if rt.full() {
+		done(ErrOverload)
+		return
+	}
 	to := flowengine.Address{Kind: flowengine.Phone, Value: rt.recipient(d)}
 	rt.owner(to.Shard()).submit(task{name: "report", done: done, run: func(tx *txn) error { return tx.report(d, to) }})
 }

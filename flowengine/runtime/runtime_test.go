@@ -725,3 +725,27 @@ elements: {s: {type: send_sms, from: "38591000001", text: "hello"}}
 		w.recount()
 	})
 }
+
+// A report that overtakes its response waits for its own message, although in
+// another way of reading its id would be that of another one.
+func TestEarlyReportOfAnotherBase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, memory.New(), Options{}, shoeSize)
+		w.answer = func(m *Message) (Outcome, bool) {
+			return Outcome{Fate: FateAccepted, Carrier: "out", Parts: 1, Keys: []string{m.To + "/16"}}, true
+		}
+		w.must(w.inbound(w.arrival("385911", "start")))
+		synctest.Wait()
+		w.must(w.report("385911", "385911/16", StateDelivered))
+		synctest.Wait()
+		expect(t, "delivered", w.counts("shoe-size", "ask").Delivered, 1)
+		// The report of a second message, to somebody else of the same shard or not,
+		// comes first and may be read as the first one's id.
+		done := make(chan error, 1)
+		w.rt.Report(&Delivery{Carrier: "out", Keys: []string{"385912/16", "385911/16"}, To: "385912", State: StateDelivered, Final: true, At: time.Now()}, func(err error) { done <- err })
+		w.must(<-done)
+		w.must(w.inbound(w.arrival("385912", "start")))
+		synctest.Wait()
+		expect(t, "delivered", w.counts("shoe-size", "ask").Delivered, 2)
+	})
+}

@@ -201,6 +201,9 @@ func (tx *txn) retry(m *Message, o Outcome) error {
 		m.Attempt++
 	}
 	m.Claimed = false
+	if m.Sent > 0 { // the rest of its parts go where the first ones went
+		m.Carrier = o.Carrier
+	}
 	tx.enqueue(s, m, due)
 	return nil
 }

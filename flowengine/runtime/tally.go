@@ -109,8 +109,8 @@ func (t *Tally) countGoal(e *flowengine.Event) {
 	if e.Element != "" {
 		branch = t.goal(GoalKey{e.Detail, e.Element})
 	}
-	switch {
-	case e.Kind == flowengine.GoalAnchored:
+	switch e.Kind {
+	case flowengine.GoalAnchored:
 		branch.Reached++
 		if e.First {
 			all.Reached++

@@ -160,7 +160,7 @@ func (tx *txn) create(m *member) {
 func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	id := m.person.ID
 	tx.changing = id
-	r := tx.ex.rt.set.Load().Step(&m.person, &m.passages, c, tx.now)
+	r := tx.ex.rt.set.Load().StepWith(&m.person, &m.passages, tx.eventsOf(m), c, tx.now)
 	if !m.exists {
 		tx.create(m)
 		r.PersonChanged = true
@@ -194,7 +194,7 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		}
 		tx.enqueue(shard, &Message{Send: r.Sends[i]}, due)
 	}
-	tx.keep(id, r)
+	tx.keep(m, r)
 	for _, a := range r.AddressesAdded {
 		if err := tx.alias(a, id); err != nil { // unreachable: what we encode, we decode
 			tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", id.String(), "error", err)

@@ -257,7 +257,7 @@ func (c *carrier) send() (failed []over) {
 			continue
 		}
 		c.pace.bucket.putBack()
-		if err == errClosed {
+		if errors.Is(err, errClosed) {
 			c.queue.pushFront(j)
 			return failed // its end wakes us
 		}

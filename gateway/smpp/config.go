@@ -102,7 +102,7 @@ type Carrier struct {
 	Rate       Rate          `yaml:"rate" doc:"Messages per second; 0 means no limit."`
 	Timers     Timers        `yaml:"timers" doc:"Timers of the carrier's sessions."`
 	Alphabet   Alphabet      `yaml:"alphabet" doc:"What data_coding 0 means to the carrier." default:"gsm7" enum:"gsm7,gsm7_packed,latin1,ascii,utf8"`
-	Concat     Concatenation `yaml:"concatenation" doc:"How messages in parts are marked." default:"udh16" enum:"udh8,udh16,sar,payload"`
+	Concat     Concatenation `yaml:"concatenation" doc:"How messages in parts are marked." default:"udh8" enum:"udh8,udh16,sar,payload"`
 	ReceiptID  IDForm        `yaml:"receipt_id" doc:"How the carrier writes message ids in receipts." default:"auto" enum:"auto,decimal,hexadecimal,text"`
 	Source     Numbering     `yaml:"source" doc:"Type and plan of the sender address; auto where left out."`
 	Dest       Numbering     `yaml:"dest" doc:"Type and plan of the recipient address; auto where left out."`

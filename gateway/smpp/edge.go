@@ -158,8 +158,9 @@ func (e *Edge) keep(old *set, cfg *Config, conf *Carrier) *carrier {
 	return old.carriers[conf.Name]
 }
 
-// clock is the time since the edge was made, in nanoseconds. It never steps.
-func (e *Edge) clock() int64 { return int64(time.Since(e.epoch)) }
+// clock is the time since the edge was made, in nanoseconds. It never steps,
+// and it is never 0, which stands for no time.
+func (e *Edge) clock() int64 { return 1 + int64(time.Since(e.epoch)) }
 
 func (e *Edge) drainTime() time.Duration { return e.current.Load().config.DrainTimeout }
 

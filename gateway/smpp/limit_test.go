@@ -20,7 +20,7 @@ func TestBucket(t *testing.T) {
 	if passed < 100 || passed > 105 {
 		t.Errorf("%d messages in two seconds at 50 a second", passed)
 	}
-	if b.take(noon) && b.take(noon) {
+	if first := b.take(noon); first && b.take(noon) {
 		t.Error("a clock that steps back gave tokens")
 	}
 	free := &bucket{}

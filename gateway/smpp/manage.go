@@ -26,6 +26,13 @@ func (s *session) manage(what string, f func(ctx context.Context)) {
 		defer s.owed.Add(-1)
 		ctx, cancel := context.WithTimeout(context.Background(), manageTime)
 		defer cancel()
+		s.start("watching", func() {
+			select {
+			case <-s.dead:
+				cancel() // nobody waits for the answer
+			case <-ctx.Done():
+			}
+		})
 		f(ctx)
 	})
 }
@@ -66,7 +73,7 @@ func (s *session) handleQuery(h pdu.Header) {
 		if resp.State.Final() && !final.IsZero() {
 			resp.FinalDate, _ = pdu.AppendTime(nil, final.UTC())
 		}
-		s.send(h.Response(pdu.ESME_ROK), &resp)
+		_ = s.send(h.Response(pdu.ESME_ROK), &resp)
 	})
 }
 

@@ -126,12 +126,12 @@ func (s *session) count(d direction, id pdu.ID, status pdu.Status) {
 	(*c).Inc()
 }
 
-func (m *carrierMetrics) counter(d direction, id pdu.ID, status pdu.Status) prometheus.Counter {
+func (c *carrierMetrics) counter(d direction, id pdu.ID, status pdu.Status) prometheus.Counter {
 	name := "unknown"
 	if pduKind(id) != unknownKind {
 		name = id.String()
 	}
-	return m.of.pdus.WithLabelValues(m.name, [...]string{"in", "out"}[d], name, statusName(status))
+	return c.of.pdus.WithLabelValues(c.name, [...]string{"in", "out"}[d], name, statusName(status))
 }
 
 // statusName bounds the label: numbers that nobody defined are one value.

@@ -130,5 +130,5 @@ func (g *gathering) close() {
 		g.session.reply(h)
 		return
 	}
-	g.session.send(h, &pdu.SubmitMultiResp{MessageID: []byte(g.id), Failed: g.failed})
+	_ = g.session.send(h, &pdu.SubmitMultiResp{MessageID: []byte(g.id), Failed: g.failed})
 }

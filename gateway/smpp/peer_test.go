@@ -19,6 +19,7 @@ import (
 
 	"trunkline/gateway"
 	"trunkline/gateway/smpp/pdu"
+	"trunkline/gateway/smpp/receipt"
 )
 
 // patience is how long tests wait for what must come; nothing depends on its
@@ -368,4 +369,28 @@ func counter(t testing.TB, c prometheus.Metric) float64 {
 		t.Fatal(err)
 	}
 	return m.GetCounter().GetValue()
+}
+
+func responseKey(id string) string { return receipt.ResponseKey([]byte(id), receipt.Auto) }
+
+// syncBuffer collects a log.
+type syncBuffer struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.String()
+}
+
+func (b *syncBuffer) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

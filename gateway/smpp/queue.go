@@ -37,13 +37,10 @@ func (q *queue) pushFront(j *job) {
 	*q.at(0) = j
 }
 
-func (q *queue) pop() *job {
-	p := q.at(0)
-	j := *p
-	*p = nil
+func (q *queue) pop() {
+	*q.at(0) = nil
 	q.start = (q.start + 1) % len(q.ring)
 	q.n--
-	return j
 }
 
 // remove takes out the jobs that match and keeps the order of the others.

@@ -170,7 +170,7 @@ func (s *session) handleBind(h pdu.Header) {
 	if s.version >= 0x34 {
 		resp.TLVs = resp.TLVs.AppendUint8(pdu.TagSCInterfaceVersion, 0x34)
 	}
-	s.send(h.Response(pdu.ESME_ROK), &resp)
+	_ = s.send(h.Response(pdu.ESME_ROK), &resp)
 	c.bound(s)
 }
 

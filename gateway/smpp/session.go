@@ -290,7 +290,7 @@ func (s *session) limit() uint32 {
 func (s *session) readFailed(h pdu.Header, err error) error {
 	var bad *pdu.Error
 	if !errors.As(err, &bad) {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return errClosed
 		}
 		return err

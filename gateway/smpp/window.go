@@ -122,14 +122,14 @@ func (s *session) check(now int64) {
 // show any life after that.
 func (s *session) enquire(now int64) {
 	heard := s.heard.Load()
-	if s.enquired != 0 && heard > s.enquired {
+	if s.enquired != 0 && heard >= s.enquired {
 		s.enquired = 0
 	}
 	switch limit := s.timers.EnquireLink; {
 	case limit == 0:
 	case s.enquired == 0 && time.Duration(now-heard) >= limit:
 		s.enquired = now
-		s.send(pdu.Header{ID: pdu.IDEnquireLink}, &pdu.Empty{})
+		_ = s.send(pdu.Header{ID: pdu.IDEnquireLink}, &pdu.Empty{})
 	case s.enquired != 0 && time.Duration(now-s.enquired) >= s.timers.Response:
 		s.edge.metrics.silent.WithLabelValues(s.name()).Inc()
 		s.kill(errSilent)

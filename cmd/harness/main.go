@@ -1,0 +1,109 @@
+// Harness is Trunkline's load, crash and comparison harness. It runs the built
+// daemon as a child and plays everybody around it: the systems that bind in and
+// text, and the message centre that the daemon binds to.
+//
+//	harness bench-smpp    durable keyword round trips per second, beside Kannel
+//	harness crash         kill -9 under load, then account for every message
+//	harness bench-timers  a million persons who wait in a flow
+//	harness soak          memory under half load
+//
+// It fails when something that must be correct is not, never because of a figure.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+type command struct {
+	name string
+	flow string                // what the daemon runs
+	run  func(*options) runner // declares the command's flags
+}
+
+type runner func(context.Context) error
+
+var commands = []command{
+	{"bench-smpp", keywordFlow, benchSMPP},
+	{"crash", keywordFlow, crash},
+	{"bench-timers", waitingFlow, benchTimers},
+	{"soak", keywordFlow, soak},
+}
+
+// options are what all commands share.
+type options struct {
+	flags   *flag.FlagSet
+	flow    string
+	bin     string
+	dir     string
+	keep    bool
+	profile bool
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "harness:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.name)
+	}
+	if len(args) == 0 || !slices.Contains(names, args[0]) {
+		return fmt.Errorf("name what to run: %s", strings.Join(names, ", "))
+	}
+	c := commands[slices.Index(names, args[0])]
+	o := &options{flags: flag.NewFlagSet(c.name, flag.ContinueOnError), flow: c.flow}
+	o.flags.StringVar(&o.bin, "bin", "bin/trunkline", "the daemon")
+	o.flags.StringVar(&o.dir, "dir", "", "where the data goes; default: the system's folder for temporary files")
+	o.flags.BoolVar(&o.keep, "keep", false, "keep the data")
+	o.flags.BoolVar(&o.profile, "profile", false, "write a CPU profile of the daemon under full load")
+	work := c.run(o)
+	if err := o.flags.Parse(args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if o.flags.NArg() > 0 {
+		return fmt.Errorf("%q is not understood", o.flags.Args())
+	}
+	bin, err := filepath.Abs(o.bin)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(bin); err != nil {
+		return fmt.Errorf("no daemon to test: %w (run `make build` first)", err)
+	}
+	o.bin = bin
+	if o.dir, err = os.MkdirTemp(o.dir, "trunkline-"+c.name+"-"); err != nil {
+		return err
+	}
+	if o.keep {
+		fmt.Println("data:", o.dir)
+	} else {
+		defer os.RemoveAll(o.dir)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return work(ctx)
+}
+
+// failure makes one error of problems; nil if there are none.
+func failure(problems []string) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New("what must be correct is not:\n  " + strings.Join(problems, "\n  "))
+}

@@ -1,0 +1,312 @@
+package runtime
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"trunkline/flowengine"
+	"trunkline/flowengine/record"
+)
+
+// A job goes through all persons, shard by shard, page by page, and lets each
+// page act in one batch together with the place where the next one begins. So
+// it can be cut off at any moment and goes on there.
+type job struct {
+	id   string // orders jobs and names them
+	kind jobKind
+	flow string
+	what string // entry point or goal
+	day  string // of a daily job
+}
+
+type jobKind uint8
+
+// The kinds of jobs. The numbers are stored.
+const (
+	jobAudience jobKind = 1 // the audience of a flow that was launched (rule E9)
+	jobDaily    jobKind = 2 // conditions that change with the day (rule E10)
+	jobGoal     jobKind = 3 // count back what a new or changed goal has missed (rule G2)
+)
+
+// jobPage is how many persons of a shard act in one task.
+const jobPage = 128
+
+// progress of a job in a shard: where the next page begins, or jobDone.
+var jobDone = []byte("done")
+
+func jobKey(id string) []byte { return append(appendPrefix(nil, metaShard, kindJob), id...) }
+
+func jobProgressKey(s flowengine.Shard, id string) []byte {
+	return append(appendPrefix(nil, s, kindJob), id...)
+}
+
+func (j *job) append(b []byte) []byte {
+	b = record.AppendUint(b, 1, uint64(j.kind))
+	b = record.AppendString(b, 2, j.flow)
+	b = record.AppendString(b, 3, j.what)
+	return record.AppendString(b, 4, j.day)
+}
+
+func decodeJob(id string, b []byte) (*job, error) {
+	j := &job{id: id}
+	return j, record.Decode(b, "job "+id, func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			j.kind = jobKind(f.Uint)
+		case 2:
+			j.flow = string(f.Bytes)
+		case 3:
+			j.what = string(f.Bytes)
+		case 4:
+			j.day = string(f.Bytes)
+		}
+		return nil
+	})
+}
+
+// storedJobs lists the jobs that are not done.
+func (rt *Runtime) storedJobs() (jobs []*job, err error) {
+	prefix := appendPrefix(nil, metaShard, kindJob)
+	var damaged error
+	err = rt.store.Scan(prefix, nil, func(key, value []byte) bool {
+		var j *job
+		j, damaged = decodeJob(string(key[len(prefix):]), value)
+		jobs = append(jobs, j)
+		return damaged == nil
+	})
+	return jobs, firstError(err, damaged)
+}
+
+// runJobs works off jobs, one at a time, until ctx ends.
+func (rt *Runtime) runJobs(ctx context.Context) error {
+	look := time.NewTicker(time.Minute)
+	defer look.Stop()
+	for {
+		if rt.fires() {
+			jobs, err := rt.storedJobs()
+			if err != nil && ctx.Err() == nil {
+				rt.log.Error("the jobs could not be read", "error", err)
+			}
+			for _, j := range jobs {
+				if err := rt.runJob(ctx, j); err != nil {
+					if ctx.Err() != nil {
+						return nil //nolint:nilerr // the daemon stops; the job goes on after the next start
+					}
+					rt.log.Error("a job failed; it is tried again", "job", j.id, "error", err)
+				}
+			}
+		}
+		select {
+		case <-rt.jobs:
+		case <-look.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// runJob goes through all shards, those of different executors side by side.
+func (rt *Runtime) runJob(ctx context.Context, j *job) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, ex := range rt.executors {
+		g.Go(func() error {
+			for _, s := range ex.shards {
+				if err := rt.runJobIn(ctx, j, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, ex := range rt.executors {
+		if err := rt.do(ctx, ex, "job", func(tx *txn) error {
+			for _, s := range ex.shards {
+				tx.delete(jobProgressKey(s, j.id))
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return rt.do(ctx, rt.owner(metaShard), "job", func(tx *txn) error {
+		tx.delete(jobKey(j.id))
+		return nil
+	})
+}
+
+// runJobIn goes through the persons of one shard.
+func (rt *Runtime) runJobIn(ctx context.Context, j *job, s flowengine.Shard) error {
+	progress, err := rt.store.Get(jobProgressKey(s, j.id), nil)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	from := slices.Clone(progress)
+	for string(from) != string(jobDone) {
+		people, next, err := rt.peoplePage(s, from)
+		if err != nil {
+			return err
+		}
+		if next == nil {
+			next = jobDone
+		}
+		err = rt.doPatiently(ctx, rt.owner(s), "job", func(tx *txn) error {
+			for _, id := range people {
+				m, err := tx.member(id)
+				if err != nil {
+					return err
+				}
+				if err := j.act(tx, m); err != nil {
+					return err
+				}
+			}
+			tx.put(jobProgressKey(s, j.id), next, time.Time{})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+	return nil
+}
+
+// doPatiently is do for work that can wait while the queue is full.
+func (rt *Runtime) doPatiently(ctx context.Context, ex *executor, name string, run func(*txn) error) error {
+	for {
+		err := rt.do(ctx, ex, name, run)
+		if !errors.Is(err, ErrOverload) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// peoplePage lists some persons of a shard from a key on, and where the next
+// page begins; nil when there is none.
+func (rt *Runtime) peoplePage(s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	prefix := appendPrefix(nil, s, kindPerson)
+	err = rt.store.Scan(prefix, from, func(key, _ []byte) bool {
+		if len(people) == jobPage {
+			next = slices.Clone(key)
+			return false
+		}
+		var id flowengine.PersonID
+		binary.BigEndian.PutUint16(id[:2], uint16(s))
+		copy(id[2:], key[3:])
+		people = append(people, id)
+		return true
+	})
+	return people, next, err
+}
+
+// act lets a job act on a person.
+func (j *job) act(tx *txn, m *member) error {
+	if !m.exists {
+		return nil
+	}
+	switch j.kind {
+	case jobAudience:
+		tx.step(m, &flowengine.Muster{Flow: j.flow, Entry: j.what})
+	case jobDaily:
+		tx.step(m, &flowengine.Daily{Flow: j.flow, Entry: j.what})
+	case jobGoal:
+		return tx.countBack(m, j.flow, j.what)
+	default:
+		return fmt.Errorf("%w: a job of kind %d", record.ErrDamaged, j.kind)
+	}
+	return nil
+}
+
+// launchJobs begins the jobs of flows that were launched: their audiences.
+func (rt *Runtime) launchJobs(ctx context.Context) error {
+	var jobs []*job
+	for _, f := range rt.set.Load().Flows() {
+		if f.State != flowengine.Active || f.Newest == nil {
+			continue
+		}
+		for _, e := range f.Newest.Entries {
+			if _, ok := e.Trigger.(*flowengine.Audience); ok {
+				jobs = append(jobs, &job{
+					id: fmt.Sprintf("audience/%s/%s/%d", f.ID, e.ID, f.Launched.UnixMilli()), kind: jobAudience, flow: f.ID, what: e.ID,
+				})
+			}
+		}
+	}
+	return rt.startOnce(ctx, jobs)
+}
+
+// dailyJobs begins the jobs of conditions that are looked at every day, when the
+// time of day has come. A day that the daemon slept through is not made up for,
+// but its hours are (rule E10).
+func (rt *Runtime) dailyJobs(ctx context.Context) error {
+	now := rt.now()
+	var jobs []*job
+	for _, f := range rt.set.Load().Flows() {
+		if f.State != flowengine.Active || f.Newest == nil {
+			continue
+		}
+		for _, e := range f.Newest.Entries {
+			t, ok := e.Trigger.(*flowengine.ProfileChange)
+			if !ok {
+				continue
+			}
+			if at, daily := t.Daily(); daily {
+				zone := f.Newest.Settings.Zone()
+				y, m, d := now.In(zone).Date()
+				if due := at.After(time.Date(y, m, d, 0, 0, 0, 0, zone).Add(-time.Millisecond), zone); now.Before(due) {
+					continue
+				}
+				day := now.In(zone).Format(time.DateOnly)
+				jobs = append(jobs, &job{id: fmt.Sprintf("daily/%s/%s/%s", f.ID, e.ID, day), kind: jobDaily, flow: f.ID, what: e.ID, day: day})
+			}
+		}
+	}
+	return rt.startOnce(ctx, jobs)
+}
+
+// startOnce begins jobs that were never begun. What was begun is remembered by
+// the last job of its kind, flow and entry point.
+func (rt *Runtime) startOnce(ctx context.Context, jobs []*job) error {
+	for _, j := range jobs {
+		last := appendPrefix(nil, metaShard, kindLastJob)
+		last = append(last, j.id[:strings.LastIndexByte(j.id, '/')]...)
+		fresh := false
+		err := rt.do(ctx, rt.owner(metaShard), "job", func(tx *txn) error {
+			value, err := tx.get(last)
+			if err != nil && !isNotFound(err) {
+				return err
+			}
+			if string(value) == j.id {
+				return nil
+			}
+			fresh = true
+			tx.put(last, []byte(j.id), time.Time{})
+			tx.put(jobKey(j.id), j.append(nil), time.Time{})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if fresh {
+			select {
+			case rt.jobs <- j:
+			default:
+			}
+		}
+	}
+	return nil
+}
