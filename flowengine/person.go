@@ -48,6 +48,9 @@ func (p *Person) Unblock(k AddressKind) bool {
 	return len(p.DoNotContact) != n
 }
 
+// HasAddress reports whether a is one of the person's addresses.
+func (p *Person) HasAddress(a Address) bool { return slices.Contains(p.Addresses, a) }
+
 // AddAddress adds a and reports whether the person did not have it before.
 func (p *Person) AddAddress(a Address) bool {
 	if slices.Contains(p.Addresses, a) {

@@ -16,7 +16,7 @@ const (
 	batchTasks  = 256     // tasks per batch at most
 	batchBytes  = 2 << 20 // bytes after which a batch takes no further task
 	queueTasks  = 4096    // tasks that wait before Overload
-	cachePeople = 8192    // persons in each generation of the cache
+	cachePeople = 16384   // persons in each generation of the cache
 	timerShare  = 128     // due timers and rows taken before other tasks get their turn
 )
 
@@ -36,15 +36,16 @@ type executor struct {
 	shards []flowengine.Shard
 	queue  chan task
 
-	people   *generations[flowengine.PersonID, *member]
-	contacts *generations[flowengine.Address, flowengine.PersonID]
-	recent   *generations[string, []byte] // other records just written
-	tallies  *generations[string, *Tally]
-	early    map[flowengine.Shard]int // reports that wait for their message
-	timers   *dueQueue
-	outbox   *dueQueue
-	sending  int       // rows given to senders
-	results  chan sent // never blocks: it has room for all that is with senders
+	population map[flowengine.Shard]*population
+	people     *generations[flowengine.PersonID, *member]
+	contacts   *generations[flowengine.Address, flowengine.PersonID]
+	recent     *generations[string, []byte] // other records just written
+	tallies    *generations[string, *Tally]
+	early      map[flowengine.Shard]int // reports that wait for their message
+	timers     *dueQueue
+	outbox     *dueQueue
+	sending    int       // rows given to senders
+	results    chan sent // never blocks: it has room for all that is with senders
 
 	groups                 map[string]*group // parts that wait for the rest of their message
 	started                int64             // Unix ms; rows that are older may have been sent before a crash
@@ -64,6 +65,7 @@ type member struct {
 	person   flowengine.Person
 	passages flowengine.Passages
 	exists   bool
+	first    flowengine.Address // of a person who is being made
 	// events are the person's People events: those noted since the person came
 	// into memory, and, once recalled, those of before.
 	events   []remembered
@@ -102,6 +104,10 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		scratch:  make([]byte, 0, 256),
 		current:  newBatch(), spare: newBatch(),
 		commits: make(chan *batch, 1), committed: make(chan *batch, 1),
+	}
+	ex.population = make(map[flowengine.Shard]*population, len(shards))
+	for _, s := range shards {
+		ex.population[s] = new(population)
 	}
 	var err error
 	if ex.timers, err = newDueQueue(kindTimer, rt.store, shards); err != nil {
@@ -169,6 +175,9 @@ func (ex *executor) run(ctx context.Context) error {
 // it tries again until there is room: the tasks of the batch and those behind it
 // wait, the queue fills up, and whoever comes then hears ErrOverload.
 func (ex *executor) apply(ctx context.Context, b *batch) error {
+	if b.writes.Len() == 0 {
+		return nil
+	}
 	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
 		err := ex.rt.store.Apply(&b.writes)
 		if !errors.Is(err, storage.ErrFull) {

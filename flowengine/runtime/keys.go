@@ -27,7 +27,7 @@ const (
 	kindOperation = 'n' // operation → what was asked for; with a suffix, how far it is
 	kindChunk     = 'b' // operation, index → participants that wait for their turn
 	kindVerdict   = 'v' // operation, index → what became of a participant
-	kindMark      = 'j' // person, operation, index → the participant's verdict: it has been here
+	kindMark      = 'y' // person, operation, index → the participant's verdict: it has been here
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times

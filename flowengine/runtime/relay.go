@@ -135,7 +135,9 @@ func (tx *txn) receiveAlias(body []byte) error {
 	if err != nil {
 		return err
 	}
-	tx.batch.writes.Put(addressKey(tx.ex.scratch[:0], a), id[:])
+	key := addressKey(tx.ex.scratch[:0], a)
+	tx.batch.writes.Put(key, id[:])
+	tx.ex.population[a.Shard()].add(key)
 	tx.ex.contacts.put(a, id)
 	return nil
 }

@@ -74,6 +74,10 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 		return m, nil
 	}
 	m := &member{person: flowengine.Person{ID: id}}
+	if !tx.ex.mayHavePerson(id) {
+		tx.ex.people.put(id, m)
+		return m, nil
+	}
 	key := personKey(tx.ex.scratch[:0], kindPerson, id)
 	value, err := tx.ex.rt.store.Get(key, tx.ex.value)
 	switch {
@@ -103,32 +107,51 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 
 // personAt finds the person whom an address leads to. One who is not known yet
 // is made (rule R8), in memory: step stores the person with the first step.
+//
+// A person made from an address is found by the id that the address gives; all
+// other addresses have a record that names their person.
 func (tx *txn) personAt(a flowengine.Address) (*member, error) {
-	id, known := tx.ex.contacts.get(a)
-	if !known {
-		value, err := tx.ex.rt.store.Get(addressKey(tx.ex.scratch[:0], a), tx.ex.value)
-		switch {
-		case err == nil:
-			tx.ex.value = value
-			if len(value) != len(id) {
-				return nil, fmt.Errorf("%w: the address record of %s holds %d bytes", record.ErrDamaged, a.Kind, len(value))
-			}
-			copy(id[:], value)
-		case isNotFound(err):
-			return tx.newPerson(a)
-		default:
+	if id, known := tx.ex.contacts.get(a); known {
+		return tx.memberOrName(id)
+	}
+	if id := flowengine.NewPersonID(a, 0); tx.ex.mayHavePerson(id) {
+		m, err := tx.member(id)
+		if err != nil {
 			return nil, err
 		}
-		tx.ex.contacts.put(a, id)
+		if m.exists && m.person.HasAddress(a) {
+			tx.ex.contacts.put(a, id)
+			return m, nil
+		}
 	}
+	key := addressKey(tx.ex.scratch[:0], a)
+	if !tx.ex.population[a.Shard()].mayHave(key) {
+		return tx.newPerson(a)
+	}
+	value, err := tx.ex.rt.store.Get(key, tx.ex.value)
+	if isNotFound(err) {
+		return tx.newPerson(a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	tx.ex.value = value
+	var id flowengine.PersonID
+	if len(value) != len(id) {
+		return nil, fmt.Errorf("%w: the address record of %s holds %d bytes", record.ErrDamaged, a.Kind, len(value))
+	}
+	copy(id[:], value)
+	tx.ex.contacts.put(a, id)
+	return tx.memberOrName(id)
+}
+
+// memberOrName loads a person of this executor; one of another's is returned by
+// id alone.
+func (tx *txn) memberOrName(id flowengine.PersonID) (*member, error) {
 	if !tx.ex.owns(id.Shard()) {
 		return &member{person: flowengine.Person{ID: id}}, nil
 	}
-	m, err := tx.member(id)
-	if err == nil && !m.exists { // erased: whoever comes from the address is somebody new
-		return tx.newPerson(a)
-	}
-	return m, err
+	return tx.member(id)
 }
 
 // newPerson makes a person for an address. The id is the address's first one
@@ -140,6 +163,7 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 			return nil, err
 		}
 		if !m.exists {
+			m.first = a
 			m.person.Created = tx.now
 			m.person.Addresses = []flowengine.Address{a}
 			return m, nil
@@ -149,8 +173,13 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 
 // create stores a person made by newPerson.
 func (tx *txn) create(m *member) {
-	a := m.person.Addresses[0]
-	tx.batch.writes.Put(addressKey(tx.ex.scratch[:0], a), m.person.ID[:])
+	a := m.first
+	if m.person.ID != flowengine.NewPersonID(a, 0) { // the id does not follow from the address
+		key := addressKey(tx.ex.scratch[:0], a)
+		tx.batch.writes.Put(key, m.person.ID[:])
+		tx.ex.population[a.Shard()].add(key)
+	}
+	tx.ex.population[m.person.ID.Shard()].add(personKey(tx.ex.scratch[:0], kindPerson, m.person.ID))
 	tx.ex.contacts.put(a, m.person.ID)
 	m.exists = true
 	tx.ex.rt.metrics.persons.Inc()
