@@ -98,7 +98,7 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(opts)
+	s, err := open(opts, tuned(opts))
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %q: %w", opts.Dir, err)
 	}
@@ -127,7 +127,12 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-func open(opts Options) (_ *Store, err error) {
+func open(opts Options, tune engine.Options) (_ *Store, err error) {
+	// Looked at before the lock too, since the lock is a file: a folder that is
+	// none of ours stays as it is.
+	if _, err := readFormat(opts.Dir); err != nil {
+		return nil, err
+	}
 	lock, err := lockFolder(opts.Dir)
 	if err != nil {
 		return nil, err
@@ -144,7 +149,7 @@ func open(opts Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		dir: opts.Dir, log: opts.Log, lock: lock,
-		tune:  tuned(opts),
+		tune:  tune,
 		space: space{dir: opts.Dir, reserve: opts.ReserveBytes, free: freeBytes},
 	}
 	s.turned.L = &s.turn
@@ -160,6 +165,9 @@ func open(opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 
+	if err := removeEmptyLogs(opts.Dir); err != nil {
+		return nil, err
+	}
 	if s.db, err = openEngine(s.tune); err != nil {
 		return nil, err
 	}
@@ -168,6 +176,7 @@ func open(opts Options) (_ *Store, err error) {
 	s.settled.Store(newest)
 	s.pins.settled = &s.settled
 	s.pins.discard = s.db.SetDiscardTs
+	s.pins.advance() // nobody reads what was overwritten before
 
 	if err := s.migrate(format, migrations); err != nil {
 		return nil, errors.Join(err, s.db.Close())

@@ -54,6 +54,10 @@ func missing(path string, err error) error {
 }
 
 func damaged(path, what string, err error) error {
+	var system *fs.PathError
+	if errors.As(err, &system) && !errors.Is(err, unreadable) {
+		return fmt.Errorf("looking at %s: %w", path, translate(err)) // not the file's fault
+	}
 	return fmt.Errorf("%s, a %s of the store: %w: nothing was changed; copy the folder away and restore a backup into a new one: %w",
 		path, what, err, storage.ErrCorrupt)
 }

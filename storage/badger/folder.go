@@ -21,6 +21,8 @@ const (
 	formatFile = "FORMAT" // one line: formatMark and the format's number
 	formatMark = "trunkline-store"
 	newSuffix  = ".new" // of a file that will replace the one without it
+
+	tableSuffix = ".sst" // of the engine's tables
 )
 
 // A format is the layout of the folder and of the keys and values that the
@@ -54,7 +56,8 @@ func (s *Store) migrate(from int, steps []migration) error {
 	return nil
 }
 
-// readFormat returns formatCreating for an empty folder.
+// readFormat returns formatCreating for an empty folder, and for one that does
+// not exist.
 func readFormat(dir string) (int, error) {
 	path := filepath.Join(dir, formatFile)
 	data, err := os.ReadFile(path)
@@ -72,12 +75,46 @@ func readFormat(dir string) (int, error) {
 	case format > len(migrations):
 		return 0, fmt.Errorf("it has format %d and this version of the program knows formats up to %d: use the newer version that wrote it: %w",
 			format, len(migrations), storage.ErrFormat)
+	case format == formatCreating:
+		return format, requireNoData(dir)
 	}
 	return format, nil
 }
 
+// requireNoData tells a folder whose set-up was cut off from a store that lost
+// its format: only a store has tables or batches.
+func requireNoData(dir string) error {
+	path := filepath.Join(dir, formatFile)
+	tables, err := withSuffix(dir, tableSuffix)
+	if err != nil {
+		return err
+	}
+	if len(tables) > 0 {
+		return damaged(path, "format", fmt.Errorf("it says that the store is still empty, but there is %s", tables[0]))
+	}
+	logs, err := withSuffix(dir, logSuffix)
+	if err != nil {
+		return err
+	}
+	for _, log := range logs {
+		err := mapped(log, func(data []byte) error {
+			if len(data) > logHeaderBytes && data[logHeaderBytes] != 0 {
+				return damaged(path, "format", fmt.Errorf("it says that the store is still empty, but %s is not", log))
+			}
+			return nil
+		})
+		if err != nil {
+			return translate(err)
+		}
+	}
+	return nil
+}
+
 func requireEmpty(dir string) error {
 	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return translate(err)
 	}
@@ -126,7 +163,7 @@ func syncFolder(dir string) error {
 // the file or the process. The engine takes a lock as well, but only after it
 // would be too late for us to look at the files.
 func lockFolder(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := createFolder(dir); err != nil {
 		return nil, translate(err)
 	}
 	path := filepath.Join(dir, ownerFile)
@@ -141,20 +178,38 @@ func lockFolder(dir string) (*os.File, error) {
 	case !locked:
 		owner, _ := os.ReadFile(path)
 		file.Close()
-		return nil, fmt.Errorf("process %s has it open: stop that process or use another folder: %w",
-			strings.TrimSpace(string(owner)), storage.ErrLocked)
+		who := "process " + strings.TrimSpace(string(owner))
+		if who == "process " { // it is just about to write the number
+			who = "another process"
+		}
+		return nil, fmt.Errorf("%s has it open: stop that process or use another folder: %w", who, storage.ErrLocked)
 	}
 	// The number is only for people who run into the lock.
-	if err := errors.Join(file.Truncate(0), writeAt(file, strconv.Itoa(os.Getpid()))); err != nil {
+	number := fmt.Appendln(nil, os.Getpid())
+	_, err = file.WriteAt(number, 0)
+	if err := errors.Join(err, file.Truncate(int64(len(number)))); err != nil {
 		file.Close()
 		return nil, translate(err)
 	}
 	return file, nil
 }
 
-func writeAt(file *os.File, content string) error {
-	_, err := file.WriteAt([]byte(content+"\n"), 0)
-	return err
+// createFolder creates the folder and what is missing above it, each so that it
+// survives the loss of power.
+func createFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := createFolder(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(parent)
 }
 
 // Rekey replaces the encryption key of a store that is not open: at once for the
@@ -178,6 +233,9 @@ func Rekey(dir string, oldKey, newKey []byte) error {
 func rekey(dir string, oldKey, newKey []byte) error {
 	if _, err := os.Stat(filepath.Join(dir, formatFile)); err != nil {
 		return fmt.Errorf("it is not a store: %w", translate(err))
+	}
+	if _, err := readFormat(dir); err != nil {
+		return err
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {

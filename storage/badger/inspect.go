@@ -49,7 +49,7 @@ func inspect(tune engine.Options, verifyBytes uint64) error {
 		}
 		verifyBytes -= min(verifyBytes, size)
 	}
-	return inspectLogs(tune.Dir)
+	return inspectLogs(tune.Dir, registry)
 }
 
 // newestFirst returns the manifest's tables, those written last first.
@@ -66,19 +66,50 @@ func newestFirst(manifest engine.Manifest) []uint64 {
 // create a missing registry, under which nothing encrypted could be read again.
 func openRegistry(dir string, key []byte) (*engine.KeyRegistry, error) {
 	path := filepath.Join(dir, engine.KeyRegistryFileName)
-	if _, err := os.Stat(path); err != nil {
+	data, err := os.ReadFile(path)
+	if err != nil {
 		return nil, missing(path, err)
+	}
+	if err := inspectRegistry(data); err != nil {
+		return nil, damaged(path, "key registry", err)
 	}
 	registry, err := engine.OpenKeyRegistry(engine.KeyRegistryOptions{Dir: dir, EncryptionKey: key, ReadOnly: true})
 	switch {
 	case errors.Is(err, engine.ErrEncryptionKeyMismatch) && len(key) == 0:
-		return nil, fmt.Errorf("it is encrypted and no key was given: %w", storage.ErrKey)
+		return nil, fmt.Errorf("it is encrypted and no key was given, or %s is damaged: %w", path, storage.ErrKey)
 	case errors.Is(err, engine.ErrEncryptionKeyMismatch):
 		return nil, fmt.Errorf("the key does not open it; it may have been created without one, or %s is damaged: %w", path, storage.ErrKey)
 	case err != nil:
 		return nil, damaged(path, "key registry", err)
 	}
 	return registry, nil
+}
+
+// The key registry begins with an initial vector and a word by which the engine
+// recognises the key; then come records, each a length, a checksum and a data key.
+const (
+	registryHeaderBytes = aes.BlockSize + len("Hello Badger")
+	registryRecordBytes = 4 + 4
+)
+
+// inspectRegistry checks the records, whose lengths the engine believes up to
+// 4 GiB.
+func inspectRegistry(data []byte) error {
+	if len(data) < registryHeaderBytes {
+		return errors.New("shorter than its header")
+	}
+	for rest := data[registryHeaderBytes:]; len(rest) > 0; {
+		at := len(data) - len(rest)
+		if len(rest) < registryRecordBytes {
+			return fmt.Errorf("record at byte %d is cut off", at)
+		}
+		length, sum, body := binary.BigEndian.Uint32(rest), binary.BigEndian.Uint32(rest[4:]), rest[registryRecordBytes:]
+		if length == 0 || uint64(length) > uint64(len(body)) || crc32.Checksum(body[:length], y.CastagnoliCrcTable) != sum {
+			return fmt.Errorf("record at byte %d has a wrong length or checksum", at)
+		}
+		rest = body[length:]
+	}
+	return nil
 }
 
 // readManifest returns what the manifest says about tables. A last record that
@@ -99,29 +130,35 @@ func readManifest(tune engine.Options) (engine.Manifest, error) {
 	if err != nil {
 		return engine.Manifest{}, translate(err)
 	}
-	for rest := data[end:]; len(rest) >= 8; rest = rest[1:] {
-		if wholeRecord(rest) {
-			return engine.Manifest{}, damaged(path, "list of tables", fmt.Errorf("record at byte %d has a wrong length", end))
-		}
+	if hidesRecords(data[min(int(end), len(data)):]) {
+		return engine.Manifest{}, damaged(path, "list of tables", fmt.Errorf("record at byte %d has a wrong length", end))
 	}
 	return manifest, nil
 }
 
-// wholeRecord reports whether a manifest record begins here, or a last record
-// whose length is wrong: the checksum then still fits all that is left.
-func wholeRecord(data []byte) bool {
-	length, sum, body := binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[4:]), data[8:]
-	if len(body) == 0 {
-		return false
+// manifestRecordBytes come before each change: its length and its checksum.
+const manifestRecordBytes = 4 + 4
+
+// hidesRecords reports whether data, which begins like a manifest record that was
+// cut off, is one with a wrong length: then its checksum fits all that is left,
+// or other records follow.
+func hidesRecords(data []byte) bool {
+	for first := true; len(data) > manifestRecordBytes; first, data = false, data[1:] {
+		length, sum, body := binary.BigEndian.Uint32(data), binary.BigEndian.Uint32(data[4:]), data[manifestRecordBytes:]
+		if first && crc32.Checksum(body, y.CastagnoliCrcTable) == sum {
+			return true
+		}
+		if length > 0 && uint64(length) <= uint64(len(body)) &&
+			crc32.Checksum(body[:length], y.CastagnoliCrcTable) == sum {
+			return true
+		}
 	}
-	if uint64(length) <= uint64(len(body)) && length > 0 && crc32.Checksum(body[:length], y.CastagnoliCrcTable) == sum {
-		return true
-	}
-	return crc32.Checksum(body, y.CastagnoliCrcTable) == sum
+	return false
 }
 
-// inspectTable reads the index of a table, and its blocks if asked to. It returns
-// the size of the table.
+// inspectTable reads the index of a table and its last block, which the engine
+// reads when it opens the table, and all other blocks if asked to. It returns the
+// size of the table.
 func inspectTable(tune engine.Options, registry *engine.KeyRegistry, id uint64, entry engine.TableManifest, blocks bool) (size uint64, err error) {
 	path := table.NewFilename(id, tune.Dir)
 	key, err := registry.DataKey(entry.KeyID)
@@ -131,10 +168,10 @@ func inspectTable(tune engine.Options, registry *engine.KeyRegistry, id uint64, 
 	err = mapped(path, func(data []byte) error {
 		size = uint64(len(data))
 		index, err := inspectIndex(data)
-		if err != nil || !blocks {
+		if err != nil {
 			return err
 		}
-		return inspectBlocks(data, index, entry.Compression, key)
+		return inspectBlocks(data, index, entry.Compression, key, blocks)
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -162,8 +199,12 @@ func inspectIndex(data []byte) (index []byte, err error) {
 	return index, nil
 }
 
-// inspectBlocks checks every block of a table whose index is good.
-func inspectBlocks(data, index []byte, compression options.CompressionType, key *pb.DataKey) error {
+// maxBlockBytes bounds a block: the engine begins a new one behind the entry with
+// which it reaches 4 KiB, and an entry is a key and a value.
+const maxBlockBytes = 2 * storage.MaxValueBytes
+
+// inspectBlocks checks every block of a table whose index is good, or the last.
+func inspectBlocks(data, index []byte, compression options.CompressionType, key *pb.DataKey, all bool) error {
 	var err error
 	if index, err = decrypted(nil, index, key); err != nil {
 		return fmt.Errorf("index: %w", err)
@@ -171,6 +212,9 @@ func inspectBlocks(data, index []byte, compression options.CompressionType, key 
 	toc := fb.GetRootAsTableIndex(index, 0)
 	var clear, plain []byte // reused from block to block
 	for i := range toc.OffsetsLength() {
+		if !all && i < toc.OffsetsLength()-1 {
+			continue
+		}
 		var at fb.BlockOffset
 		toc.Offsets(&at, i)
 		from, to := uint64(at.Offset()), uint64(at.Offset())+uint64(at.Len())
@@ -185,6 +229,9 @@ func inspectBlocks(data, index []byte, compression options.CompressionType, key 
 			block = clear
 		}
 		if compression == options.Snappy {
+			if n, err := snappy.DecodedLen(block); err != nil || n > maxBlockBytes {
+				return fmt.Errorf("block %d at byte %d: bad length", i, from)
+			}
 			if plain, err = snappy.Decode(plain[:cap(plain)], block); err != nil {
 				return fmt.Errorf("block %d at byte %d: %w", i, from, err)
 			}

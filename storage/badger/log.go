@@ -2,99 +2,274 @@ package badger
 
 import (
 	"bytes"
+	"crypto/aes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
+	engine "github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/y"
 
 	"trunkline/storage"
 )
 
-// What matters here of the engine's logs: a header of fixed size, then records.
-// A record is a byte of flags, a byte for the user, the lengths of key and value
-// and the expiry as varints, key, value, and the CRC-32C of all that. Zeros
-// follow the last one.
+// What matters here of the engine's logs: a header with the number of the key
+// that they are encrypted with and the start of the initial vectors, then
+// records. A record is a byte of flags, a byte for the user, the lengths of key
+// and value and the expiry as varints, key, value, and the CRC-32C of all that;
+// key and value may be encrypted. A batch is records that carry its timestamp
+// behind their keys, and one record that ends it. A log is created with its full
+// size; zeros follow the last record.
 const (
 	logSuffix      = ".mem"
+	valueLogSuffix = ".vlog"
 	logHeaderBytes = 20
-	logMaxField    = storage.MaxBatchBytes // no key or value is longer
+	logKeyBytes    = 8 // of the header; the rest is for the initial vector
+	logMaxField    = storage.MaxBatchBytes
+	timestampBytes = 8
+
+	// logBytes is the smallest size with which a version of this program has
+	// created logs. A shorter log has been cut: by the engine, which cuts it
+	// exactly behind a batch while it opens, or by damage.
+	logBytes = 64 << 20
+
+	logInBatch    = 1 << 6 // flag of the records of a batch but the last
+	logEndOfBatch = 1 << 7 // flag of the last one
 )
 
-// logEndOfBatch is how the record that ends a batch begins: its flag, and the
-// length of its key, which is a fixed word and a timestamp.
-var logEndOfBatch = []byte{1 << 7, 0, byte(len("!badger!txn") + 8)}
+// logEndKey is the key of the record that ends a batch, without its timestamp.
+const logEndKey = "!badger!txn"
+
+// logEndMark is how that record begins: flags, the user's byte, length of the key.
+var logEndMark = []byte{logEndOfBatch, 0, byte(len(logEndKey) + timestampBytes)}
 
 // inspectLogs checks the logs of what had not been written to tables when the
 // store was last open.
-func inspectLogs(dir string) error {
+func inspectLogs(dir string, registry *engine.KeyRegistry) error {
+	for _, kind := range []struct {
+		suffix  string
+		inspect func(data []byte, key *pb.DataKey) error
+	}{{logSuffix, inspectLog}, {valueLogSuffix, inspectValueLog}} {
+		paths, err := withSuffix(dir, kind.suffix)
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			err := mapped(path, func(data []byte) error {
+				key, err := logKey(data, registry)
+				if err != nil {
+					return err
+				}
+				return kind.inspect(data, key)
+			})
+			if err != nil {
+				return damaged(path, "log", err)
+			}
+		}
+	}
+	return nil
+}
+
+func withSuffix(dir, suffix string) ([]string, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return translate(err)
+		return nil, translate(err)
 	}
+	var paths []string
 	for _, file := range files {
-		if !strings.HasSuffix(file.Name(), logSuffix) {
-			continue
+		if strings.HasSuffix(file.Name(), suffix) {
+			paths = append(paths, filepath.Join(dir, file.Name()))
 		}
-		path := filepath.Join(dir, file.Name())
-		if err := mapped(path, inspectLog); err != nil {
-			return damaged(path, "log", err)
+	}
+	return paths, nil
+}
+
+// removeEmptyLogs removes logs of no bytes. They are what is left when a crash
+// comes between the creation of a log and its first use, or in the middle of its
+// removal; the engine refuses to open a store that has one.
+func removeEmptyLogs(dir string) error {
+	for _, suffix := range []string{logSuffix, valueLogSuffix} {
+		paths, err := withSuffix(dir, suffix)
+		if err != nil {
+			return err
 		}
+		for _, path := range paths {
+			if info, err := os.Stat(path); err != nil || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return translate(err)
+			}
+		}
+	}
+	return nil
+}
+
+// logKey returns the key of a log, nil if it is not encrypted.
+func logKey(data []byte, registry *engine.KeyRegistry) (*pb.DataKey, error) {
+	if len(data) < logHeaderBytes {
+		return nil, nil
+	}
+	return registry.DataKey(binary.BigEndian.Uint64(data))
+}
+
+// inspectValueLog: no value is ever written to a value log.
+func inspectValueLog(data []byte, _ *pb.DataKey) error {
+	if len(data) > 0 && len(data) < logHeaderBytes {
+		return errors.New("shorter than its header")
 	}
 	return nil
 }
 
 // inspectLog tells a log that a crash cut off from one that was damaged. Batches
 // are written one after the other, each synced before the next begins, so a
-// crash can leave a mess of one batch at most. Ends of two batches behind a bad
-// record mean that at least the first of them had been acknowledged.
-func inspectLog(data []byte) error {
-	pos := min(logHeaderBytes, len(data))
-	for size := 1; size > 0; pos += size {
-		size = logRecord(data[pos:])
+// crash can leave a mess of one batch at most. If a batch has ended behind it
+// then it had been acknowledged, and the engine would drop both. That the last
+// batch of all is bad proves nothing.
+func inspectLog(data []byte, key *pb.DataKey) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if len(data) < logHeaderBytes {
+		return errors.New("shorter than its header")
+	}
+	log := batchLog{data: data, key: key}
+	start, torn := log.replay()
+	if len(data) < logBytes && start != len(data) {
+		return fmt.Errorf("it is cut off in the batch at byte %d", start)
 	}
 	ends := 0
-	for rest := data[pos:]; ends < 2; {
-		at := bytes.Index(rest, logEndOfBatch)
+	for pos := start; ; {
+		at := bytes.Index(data[pos:], logEndMark)
 		if at < 0 {
 			return nil
 		}
-		size := logRecord(rest[at:])
-		if size > 0 {
-			ends++
+		pos += at
+		r, ok := log.record(pos)
+		if !ok {
+			pos++
+			continue
 		}
-		rest = rest[at+max(size, 1):]
+		ts, ok := log.end(pos, r)
+		if !ok {
+			return fmt.Errorf("the record at byte %d can't be decrypted with the key that the header names", pos)
+		}
+		// Which batch is bad is unknown if it is the first of the log.
+		if ends++; ends > 1 || torn != 0 && ts != torn {
+			return fmt.Errorf("the batch at byte %d is bad and batches that were written after it follow", start)
+		}
+		pos += r.size
 	}
-	return fmt.Errorf("the record at byte %d is bad and acknowledged batches follow it", pos)
 }
 
-// logRecord returns the size of the record at the start of data, or 0 if there is
-// none.
-func logRecord(data []byte) (size int) {
+// batchLog reads a log as the engine does when it opens a store.
+type batchLog struct {
+	data []byte
+	key  *pb.DataKey
+}
+
+// replay returns the position behind the last batch that the engine would take
+// over, and the timestamp of the batch that begins there, 0 if unknown.
+func (l batchLog) replay() (end int, next uint64) {
+	end = logHeaderBytes
+	var current, last uint64 // timestamps; 0 for none
+	for pos := end; ; {
+		r, ok := l.record(pos)
+		if !ok {
+			break
+		}
+		if r.flags&logInBatch != 0 {
+			ts := l.timestamp(pos, r)
+			if current != 0 && ts != current {
+				break
+			}
+			current = ts
+		} else {
+			ts, ok := l.end(pos, r)
+			if !ok || ts != current {
+				break
+			}
+			end, last, current = pos+r.size, ts, 0
+		}
+		pos += r.size
+	}
+	if last != 0 {
+		return end, last + 1 // timestamps follow each other; see Store.Apply
+	}
+	return end, current
+}
+
+// logRecord is what surrounds a key and a value.
+type logRecord struct {
+	flags      byte
+	key, value int // lengths
+	body       int // where the key begins, from the start of the record
+	size       int
+}
+
+// record returns the record at pos, if there is one and its checksum is right.
+func (l batchLog) record(pos int) (r logRecord, ok bool) {
+	data := l.data[pos:]
 	if len(data) < 2 {
-		return 0
+		return r, false
 	}
 	var fields [3]uint64 // length of the key, length of the value, expiry
-	pos := 2
+	body := 2
 	for i := range fields {
-		value, n := binary.Uvarint(data[pos:])
+		value, n := binary.Uvarint(data[body:])
 		if n <= 0 {
-			return 0
+			return r, false
 		}
 		fields[i] = value
-		pos += n
+		body += n
 	}
-	keyBytes, valueBytes := fields[0], fields[1]
-	if keyBytes == 0 || keyBytes > logMaxField || valueBytes > logMaxField {
-		return 0
+	if fields[0] < timestampBytes || fields[0] > logMaxField || fields[1] > logMaxField {
+		return r, false
 	}
-	end := pos + int(keyBytes) + int(valueBytes)
-	if end+crc32.Size > len(data) ||
-		crc32.Checksum(data[:end], y.CastagnoliCrcTable) != binary.BigEndian.Uint32(data[end:]) {
-		return 0
+	r = logRecord{flags: data[0], key: int(fields[0]), value: int(fields[1]), body: body}
+	end := r.body + r.key + r.value
+	r.size = end + crc32.Size
+	return r, r.size <= len(data) &&
+		crc32.Checksum(data[:end], y.CastagnoliCrcTable) == binary.BigEndian.Uint32(data[end:])
+}
+
+// timestamp returns that behind the key of a record. It is stored inverted.
+func (l batchLog) timestamp(pos int, r logRecord) uint64 {
+	key := l.clear(pos, r)[:r.key]
+	return ^binary.BigEndian.Uint64(key[len(key)-timestampBytes:])
+}
+
+// end returns the timestamp of the batch that the record ends, if it does.
+func (l batchLog) end(pos int, r logRecord) (ts uint64, ok bool) {
+	if r.flags&logEndOfBatch == 0 || r.key != len(logEndKey)+timestampBytes {
+		return 0, false
 	}
-	return end + crc32.Size
+	text := l.clear(pos, r)
+	if !bytes.HasPrefix(text, []byte(logEndKey)) {
+		return 0, false
+	}
+	ts, err := strconv.ParseUint(string(text[r.key:]), 10, 64)
+	return ts, err == nil
+}
+
+// clear returns key and value of the record at pos.
+func (l batchLog) clear(pos int, r logRecord) []byte {
+	body := l.data[pos+r.body:][:r.key+r.value]
+	if l.key == nil {
+		return body
+	}
+	var iv [aes.BlockSize]byte
+	n := copy(iv[:], l.data[logKeyBytes:logHeaderBytes])
+	binary.BigEndian.PutUint32(iv[n:], uint32(pos))
+	clear := make([]byte, len(body))
+	if err := y.XORBlock(clear, body, l.key.Data, iv[:]); err != nil {
+		return body // a key of impossible length: nothing will look right
+	}
+	return clear
 }

@@ -37,14 +37,16 @@ func tuned(opts Options) engine.Options {
 		WithCompression(options.Snappy).
 		WithBlockSize(4 << 10).
 		WithBlockCacheSize(32 << 20).
+		// Encrypted indexes can't be read from the mapped file; without room for
+		// them each lookup would decrypt one. A store that is not encrypted any
+		// more has tables from before. Clear indexes take no room here.
+		WithIndexCacheSize(64 << 20).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(false).
 		WithNumGoroutines(1).
 		WithLogger(logger{opts.Log})
 	if len(opts.EncryptionKey) > 0 {
-		// Decrypted indexes can't be read from the mapped file; without room for
-		// them each lookup would decrypt one.
-		tune = tune.WithEncryptionKey(opts.EncryptionKey).WithIndexCacheSize(64 << 20)
+		tune = tune.WithEncryptionKey(opts.EncryptionKey)
 	}
 	return tune
 }

@@ -15,17 +15,25 @@ import (
 
 const (
 	// verifyEvery is the time from one check of all tables to the next.
-	verifyEvery = 7 * 24 * time.Hour
+	verifyEvery = 24 * time.Hour
+	// verifyRetry is the time to the next one if it could not be made.
+	verifyRetry = time.Hour
 	// verifyPace is how fast tables are read for it, in bytes per second.
 	verifyPace = 32 << 20
+	// manifestReads is how often the manifest is read before it counts as damaged.
+	manifestReads = 3
 )
 
 // Run checks the tables in the background until ctx ends: slowly, all of them
-// soon after the start and then every week. Damage is logged and from then on
-// reported by Health, while there is still a backup without it. Run returns nil
-// when ctx ends.
+// soon after the start and then every day. The engine does not: it takes a block
+// that it can't read for one that holds nothing, so that the keys in it look as
+// if they had never been written. Damage is logged and from then on
+// reported by Health, while there is still a backup without it. A check that
+// could not be made (no file handle is free, say) is logged and made again after
+// verifyRetry. Run returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context) error {
 	for {
+		pause := verifyEvery
 		err := s.verify(ctx, func(size uint64) error {
 			return sleep(ctx, time.Duration(size)*time.Second/verifyPace)
 		})
@@ -34,11 +42,14 @@ func (s *Store) Run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, storage.ErrClosed):
 			return fmt.Errorf("checking the tables of the store in %q: %w", s.dir, err)
-		case err != nil:
+		case errors.Is(err, storage.ErrCorrupt):
 			s.damaged.Store(&err)
 			s.log.Error("store is damaged", "folder", s.dir, "error", err)
+		case err != nil:
+			s.log.Warn("store could not be checked", "folder", s.dir, "error", err)
+			pause = verifyRetry
 		}
-		if sleep(ctx, verifyEvery) != nil {
+		if sleep(ctx, pause) != nil {
 			return nil
 		}
 	}
@@ -52,11 +63,13 @@ func (s *Store) Verify(ctx context.Context) error {
 
 // verify calls pause with the size of each table that it has read.
 func (s *Store) verify(ctx context.Context, pause func(size uint64) error) error {
-	registry, err := openRegistry(s.dir, s.tune.EncryptionKey)
+	// In this order: a key is in the registry before a table that needs it is in
+	// the manifest.
+	manifest, err := s.manifest()
 	if err != nil {
 		return err
 	}
-	manifest, err := s.manifest()
+	registry, err := openRegistry(s.dir, s.tune.EncryptionKey)
 	if err != nil {
 		return err
 	}
@@ -96,8 +109,18 @@ func (s *Store) verifyTable(registry *engine.KeyRegistry, id uint64, entry engin
 }
 
 // manifest reads the list of tables while the engine may be appending to it. A
-// record that is half written is not there yet.
-func (s *Store) manifest() (engine.Manifest, error) {
+// record that is half written is not there yet, or looks damaged until it is
+// whole.
+func (s *Store) manifest() (manifest engine.Manifest, err error) {
+	for range manifestReads {
+		if manifest, err = s.replayManifest(); err == nil {
+			return manifest, nil
+		}
+	}
+	return engine.Manifest{}, err
+}
+
+func (s *Store) replayManifest() (engine.Manifest, error) {
 	path := filepath.Join(s.dir, engine.ManifestFilename)
 	file, err := os.Open(path)
 	if err != nil {

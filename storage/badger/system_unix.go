@@ -5,6 +5,7 @@ package badger
 import (
 	"errors"
 	"os"
+	"runtime/debug"
 	"syscall"
 
 	"trunkline/storage"
@@ -42,8 +43,12 @@ var systemErrors = []translation{
 	{syscall.EPERM, storage.ErrReadOnly},
 }
 
-// mapped calls fn with the contents of a file, which fn must not keep.
-func mapped(path string, fn func(data []byte) error) error {
+// unreadable is what the system says of a file that its disk can't read.
+const unreadable = syscall.EIO
+
+// mapped calls fn with the contents of a file, which fn must not keep. What the
+// disk can't read while fn looks at it comes back as an error.
+func mapped(path string, fn func(data []byte) error) (err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -61,5 +66,15 @@ func mapped(path string, fn func(data []byte) error) error {
 		return &os.PathError{Op: "mmap", Path: path, Err: err}
 	}
 	defer func() { _ = syscall.Munmap(data) }()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }: // what the runtime makes of SIGBUS
+			err = &os.PathError{Op: "read", Path: path, Err: unreadable}
+		default:
+			panic(p)
+		}
+	}()
 	return fn(data)
 }
