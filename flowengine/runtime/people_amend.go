@@ -122,6 +122,9 @@ func (rt *Runtime) Amend(ctx context.Context, who Who, c *flowengine.Change) (Ac
 		}
 		return nil
 	})
+	if err == nil {
+		err = rt.release(ctx, c.DropAddresses, id)
+	}
 	return Acted{Person: id}, err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
+	"trunkline/storage"
 )
 
 // erasePage is how many records of a person one task deletes.
@@ -38,30 +39,48 @@ func (rt *Runtime) Erase(ctx context.Context, who Who) (id flowengine.PersonID, 
 			}
 		}
 	}
-	err = rt.do(ctx, rt.owner(id.Shard()), "erase", func(tx *txn) error { return tx.erase(id) })
-	return id, unknown(err, who)
+	var addresses []flowengine.Address
+	err = rt.do(ctx, rt.owner(id.Shard()), "erase", func(tx *txn) (err error) {
+		addresses, err = tx.erase(id)
+		return err
+	})
+	if err != nil {
+		return id, unknown(err, who)
+	}
+	return id, rt.release(ctx, addresses, id)
 }
 
-// erase forgets what is left of a person in one batch. What is addressed to the
-// person later finds nobody.
-func (tx *txn) erase(id flowengine.PersonID) error {
+// release waits until addresses lead to a person no more. The relays that see to
+// it, whatever happens, are durable already.
+func (rt *Runtime) release(ctx context.Context, addresses []flowengine.Address, id flowengine.PersonID) error {
+	for _, a := range addresses {
+		if err := rt.do(ctx, rt.owner(a.Shard()), "release", func(tx *txn) error { return tx.unalias(a, id) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erase forgets what is left of a person in one batch, and returns the person's
+// addresses. What is addressed to the person later finds nobody.
+func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 	m, err := tx.member(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !m.exists {
-		return ErrNotFound
+		return nil, storage.ErrNotFound
 	}
 	for len(m.passages.Runs) > 0 {
 		tx.step(m, &flowengine.Eject{Flow: m.passages.Runs[0].Flow, Reason: "deleted"})
 	}
 	addresses := m.person.Addresses
 	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
-		return err
+		return nil, err
 	}
 	for _, kind := range personal {
 		if _, err := tx.erasePage(id, kind, 2*erasePage); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	w := &tx.batch.writes
@@ -70,10 +89,10 @@ func (tx *txn) erase(id flowengine.PersonID) error {
 	tx.ex.people.put(id, &member{person: flowengine.Person{ID: id}})
 	for _, a := range addresses {
 		if err := tx.unalias(a, id); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return addresses, nil
 }
 
 // erasePage deletes the first records of a kind, and those that are not durable
