@@ -107,7 +107,7 @@ func (tx *txn) lookUp(w *admission) (settled bool, err error) {
 		return false, nil
 	}
 	if w.Person.IsZero() {
-		m, err := tx.newPerson(a)
+		m, err := tx.personAt(a)
 		if err != nil {
 			return false, err
 		}
@@ -150,27 +150,11 @@ func (tx *txn) claimFor(w *admission) (settled bool, err error) {
 // leadsTo finds whom an address of one of the executor's shards leads to; zero
 // when to nobody.
 func (tx *txn) leadsTo(a flowengine.Address) (id flowengine.PersonID, err error) {
-	id, known := tx.ex.contacts.get(a)
-	if !known {
-		value, err := tx.ex.rt.store.Get(addressKey(tx.ex.scratch[:0], a), nil)
-		if isNotFound(err) {
-			return id, nil
-		}
-		if err != nil {
-			return id, err
-		}
-		if len(value) != len(id) {
-			return id, fmt.Errorf("%w: the address record of %s holds %d bytes", record.ErrDamaged, a.Kind, len(value))
-		}
-		copy(id[:], value)
+	m, err := tx.personAt(a)
+	if err != nil || !m.exists && tx.ex.owns(m.person.ID.Shard()) {
+		return id, err
 	}
-	if tx.ex.owns(id.Shard()) {
-		m, err := tx.member(id)
-		if err != nil || !m.exists { // the person was erased
-			return flowengine.PersonID{}, err
-		}
-	}
-	return id, nil
+	return m.person.ID, nil
 }
 
 // claim makes an address lead to a person, unless it leads to another one.
@@ -179,9 +163,16 @@ func (tx *txn) claim(a flowengine.Address, person flowengine.PersonID) (free boo
 	if err != nil || !id.IsZero() && id != person {
 		return false, err
 	}
-	tx.batch.writes.Put(addressKey(tx.ex.scratch[:0], a), person[:])
-	tx.ex.contacts.put(a, person)
+	tx.lead(a, person)
 	return true, nil
+}
+
+// lead makes an address of one of the executor's shards lead to a person.
+func (tx *txn) lead(a flowengine.Address, id flowengine.PersonID) {
+	key := addressKey(tx.ex.scratch[:0], a)
+	tx.put(key, id[:], time.Time{})
+	tx.ex.population[a.Shard()].add(key)
+	tx.ex.contacts.put(a, id)
 }
 
 // sourceFlowAPI names in a person's history who wrote to the profile.

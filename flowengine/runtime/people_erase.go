@@ -200,22 +200,17 @@ func (tx *txn) receiveUnalias(body []byte) error {
 	if err != nil {
 		return err
 	}
-	current, known := tx.ex.contacts.get(a)
-	if !known {
-		value, err := tx.ex.rt.store.Get(addressKey(tx.ex.scratch[:0], a), nil)
-		if isNotFound(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		copy(current[:], value)
+	if current, known := tx.ex.contacts.get(a); known && current == id {
+		tx.ex.contacts.drop(a)
 	}
-	if current != id { // it is somebody else's by now
-		return nil
+	key := addressKey(nil, a)
+	value, err := tx.get(key)
+	if err != nil && !isNotFound(err) {
+		return err
 	}
-	tx.batch.writes.Delete(addressKey(tx.ex.scratch[:0], a))
-	tx.ex.contacts.drop(a)
+	if bytes.Equal(value, id[:]) { // else it has none, or is somebody else's by now
+		tx.delete(key)
+	}
 	_, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
 	return err
 }

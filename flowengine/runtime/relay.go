@@ -135,10 +135,7 @@ func (tx *txn) receiveAlias(body []byte) error {
 	if err != nil {
 		return err
 	}
-	key := addressKey(tx.ex.scratch[:0], a)
-	tx.batch.writes.Put(key, id[:])
-	tx.ex.population[a.Shard()].add(key)
-	tx.ex.contacts.put(a, id)
+	tx.lead(a, id)
 	return nil
 }
 

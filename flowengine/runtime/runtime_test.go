@@ -656,11 +656,24 @@ func TestFullDiskHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &faulty{Store: memory.New(), left: 3, err: storage.ErrFull, heals: true}
 		w := start(t, store, Options{}, shoeSize)
-		for i := range 20 {
-			w.must(w.inbound(w.arrival(fmt.Sprintf("3859%05d", i), "start")))
+		sent, taken := 0, 0
+		for w.rt.Health() == nil { // until the disk is full
+			sent++
+			w.rt.Inbound(w.arrival(fmt.Sprintf("3859%05d", sent), "start"), func(err error) {
+				if err == nil {
+					taken++
+				}
+			})
+			synctest.Wait()
 		}
+		if err := w.inbound(w.arrival("385911", "start")); !errors.Is(err, ErrOverload) {
+			t.Errorf("while the disk is full: %v", err)
+		}
+		time.Sleep(time.Minute) // there is room again
+		expect(t, "taken", taken, sent)
+		w.must(w.inbound(w.arrival("385911", "start")))
 		synctest.Wait()
-		expect(t, "messages", len(w.texts()), 20)
+		expect(t, "messages", len(w.texts()), sent+1)
 		if err := w.rt.Health(); err != nil {
 			t.Error(err)
 		}

@@ -112,7 +112,7 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 // other addresses have a record that names their person.
 func (tx *txn) personAt(a flowengine.Address) (*member, error) {
 	if id, known := tx.ex.contacts.get(a); known {
-		return tx.memberOrName(id)
+		return tx.namedBy(a, id)
 	}
 	if id := flowengine.NewPersonID(a, 0); tx.ex.mayHavePerson(id) {
 		m, err := tx.member(id)
@@ -128,30 +128,33 @@ func (tx *txn) personAt(a flowengine.Address) (*member, error) {
 	if !tx.ex.population[a.Shard()].mayHave(key) {
 		return tx.newPerson(a)
 	}
-	value, err := tx.ex.rt.store.Get(key, tx.ex.value)
+	value, err := tx.get(key)
 	if isNotFound(err) {
 		return tx.newPerson(a)
 	}
 	if err != nil {
 		return nil, err
 	}
-	tx.ex.value = value
 	var id flowengine.PersonID
 	if len(value) != len(id) {
 		return nil, fmt.Errorf("%w: the address record of %s holds %d bytes", record.ErrDamaged, a.Kind, len(value))
 	}
 	copy(id[:], value)
 	tx.ex.contacts.put(a, id)
-	return tx.memberOrName(id)
+	return tx.namedBy(a, id)
 }
 
-// memberOrName loads a person of this executor; one of another's is returned by
-// id alone.
-func (tx *txn) memberOrName(id flowengine.PersonID) (*member, error) {
+// namedBy loads the person to whom an address leads. One of another executor's
+// is returned by id alone; in place of one who was erased there is a new one.
+func (tx *txn) namedBy(a flowengine.Address, id flowengine.PersonID) (*member, error) {
 	if !tx.ex.owns(id.Shard()) {
 		return &member{person: flowengine.Person{ID: id}}, nil
 	}
-	return tx.member(id)
+	m, err := tx.member(id)
+	if err == nil && !m.exists {
+		return tx.newPerson(a)
+	}
+	return m, err
 }
 
 // newPerson makes a person for an address. The id is the address's first one
@@ -175,9 +178,7 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 func (tx *txn) create(m *member) {
 	a := m.first
 	if m.person.ID != flowengine.NewPersonID(a, 0) { // the id does not follow from the address
-		key := addressKey(tx.ex.scratch[:0], a)
-		tx.batch.writes.Put(key, m.person.ID[:])
-		tx.ex.population[a.Shard()].add(key)
+		tx.lead(a, m.person.ID)
 	}
 	tx.ex.population[m.person.ID.Shard()].add(personKey(tx.ex.scratch[:0], kindPerson, m.person.ID))
 	tx.ex.contacts.put(a, m.person.ID)
