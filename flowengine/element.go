@@ -83,15 +83,15 @@ type Passage struct {
 
 // Send gives a message to its channel and returns its id.
 func (x *Passage) Send(s Send) string {
-	s.ID = messageID(x.Run, x.Person.ID, x.Element)
 	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
+	s.ID = messageID(&s.Origin, x.Run.Steps)
 	x.result.Sends = append(x.result.Sends, s)
 	x.State.contacted(s.Channel, x.Now)
 	if x.Version.asked[x.Element] {
 		*x.Run.message(x.Element) = MessageState{Element: x.Element, ID: s.ID, MessageSeen: MessageSeen{Sent: true}}
 	}
 	x.result.PassagesChanged = true
-	x.Log(Queued, s.ID)
+	x.Log(Queued, "")
 	return s.ID
 }
 

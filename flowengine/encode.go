@@ -29,10 +29,17 @@ func AppendPerson(b []byte, p *Person) []byte {
 	return b
 }
 
+// FirstOtherField is the number of the first field that a host may add to the
+// stored form of a person.
+const FirstOtherField = 100
+
 // DecodePerson reads what AppendPerson wrote into p, which must be empty but
-// for its ID.
-func DecodePerson(b []byte, p *Person) error {
+// for its ID. Fields that a host added go to other, which may be nil.
+func DecodePerson(b []byte, p *Person, other func(record.Field) error) error {
 	return record.Decode(b, "person", func(f record.Field) error {
+		if f.Num >= FirstOtherField && other != nil {
+			return other(f)
+		}
 		switch f.Num {
 		case 1:
 			p.Created = f.Time()

@@ -39,7 +39,7 @@ func TestPersonRoundTrip(t *testing.T) {
 		}
 		want.Block(Email)
 		var got Person
-		if err := DecodePerson(AppendPerson(nil, &want), &got); err != nil {
+		if err := DecodePerson(AppendPerson(nil, &want), &got, nil); err != nil {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(got, want) {
@@ -96,7 +96,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var o Origin
 		_, err := DecodeEvents(b, nil)
-		for _, err := range []error{err, DecodePerson(b, new(Person)), DecodePassages(b, new(Passages)), DecodeOrigin(b, &o)} {
+		for _, err := range []error{err, DecodePerson(b, new(Person), nil), DecodePassages(b, new(Passages)), DecodeOrigin(b, &o)} {
 			if err != nil && !errors.Is(err, record.ErrDamaged) {
 				t.Fatalf("%v does not wrap ErrDamaged", err)
 			}

@@ -72,8 +72,8 @@ const (
 	Refused  EventKind = 3 // an entry was refused; Detail: reason (rule R4)
 	Engaged  EventKind = 4 // a person arrived at Element (rule M1); First: never before in this flow (rule M2)
 	Departed EventKind = 5 // went on from Element through port Detail
-	Queued   EventKind = 6 // a message was given to its channel; Detail: message id
-	Accepted EventKind = 7 // a carrier took Units parts (rule M3); Detail: message id
+	Queued   EventKind = 6 // a message was given to its channel; Detail: message id, outside of flows
+	Accepted EventKind = 7 // a carrier took Units parts (rule M3); Detail: message id, outside of flows
 	Failed   EventKind = 8 // it was not sent; Detail: reason
 	Reported EventKind = 9 // a final delivery report; Detail: state; First: delivered
 	NotSent  EventKind = 10

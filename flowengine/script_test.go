@@ -328,7 +328,7 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 func (w *world) step(h *inhabitant, c Cause) {
 	before := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
 	twin := inhabitant{person: Person{ID: h.person.ID}}
-	if err := DecodePerson(AppendPerson(nil, &h.person), &twin.person); err != nil {
+	if err := DecodePerson(AppendPerson(nil, &h.person), &twin.person, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := DecodePassages(AppendPassages(nil, &h.passages), &twin.passages); err != nil {

@@ -269,7 +269,10 @@ func (st *step) exit(run *Run, reason string) {
 // waits for it (rules M3, X1).
 func (st *step) sendResult(r *SendResult) {
 	o := r.Origin
-	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), Detail: r.ID}
+	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts)}
+	if o.Element == "" { // sent outside of any flow: nothing else tells which
+		e.Detail = r.ID
+	}
 	if !r.Accepted {
 		e.Kind, e.Detail = Failed, r.Reason
 	}
@@ -371,13 +374,19 @@ func (o Outcome) targetOf(n *Node) string {
 
 // messageID is the id of what a run sends at an element: person/flow/entry
 // number/element/seq/step. It is the same when the step is computed again.
-func messageID(run *Run, person PersonID, element string) string {
-	b := make([]byte, 0, 96)
-	b = append(b, person.String()...)
-	b = append(append(b, '/'), run.Flow...)
-	b = strconv.AppendUint(append(b, '/'), uint64(run.Number), 10)
-	b = append(append(b, '/'), element...)
-	b = strconv.AppendUint(append(b, '/'), uint64(run.Seq), 10)
-	b = strconv.AppendUint(append(b, '.'), uint64(run.Steps), 10)
+func messageID(o *Origin, steps uint32) string {
+	b := o.AppendMessagePrefix(make([]byte, 0, 96))
+	b = strconv.AppendUint(b, uint64(o.Seq), 10)
+	b = strconv.AppendUint(append(b, '.'), uint64(steps), 10)
 	return string(b)
+}
+
+// AppendMessagePrefix appends what the ids of all messages begin with that an
+// element sends in one run.
+func (o *Origin) AppendMessagePrefix(b []byte) []byte {
+	b = idText.AppendEncode(b, o.Person[:])
+	b = append(append(b, '/'), o.Flow...)
+	b = strconv.AppendUint(append(b, '/'), uint64(o.Number), 10)
+	b = append(append(b, '/'), o.Element...)
+	return append(b, '/')
 }

@@ -117,7 +117,7 @@ func TestStepProperties(t *testing.T) {
 			}
 			before := AppendPassages(AppendPerson(nil, &person), &passages)
 			twin, twinPassages := Person{ID: person.ID}, Passages{}
-			if err := DecodePerson(AppendPerson(nil, &person), &twin); err != nil {
+			if err := DecodePerson(AppendPerson(nil, &person), &twin, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := DecodePassages(AppendPassages(nil, &passages), &twinPassages); err != nil {

@@ -61,7 +61,7 @@ func (d *daemon) controlHandler() http.Handler {
 	handle("POST /reload", func(r *http.Request) (any, error) { return d.reload(r.Context()) })
 	handle("GET /flows", func(*http.Request) (any, error) {
 		all, err := d.rt.Flows()
-		return viewFlows(all), err
+		return viewFlows(all, d.entries), err
 	})
 	handle("POST /flows/{id}/start", func(r *http.Request) (any, error) {
 		return nil, d.rt.StartFlow(r.Context(), r.PathValue("id"))
@@ -76,6 +76,7 @@ func (d *daemon) controlHandler() http.Handler {
 		}
 		return viewPerson(p), nil
 	})
+	d.controlAPI(handle)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
+	"trunkline/gateway/httpapi"
 	"trunkline/gateway/smpp"
 	"trunkline/storage/badger"
 )
@@ -34,13 +35,17 @@ type daemon struct {
 	store   *badger.Store
 	rt      *runtime.Runtime
 	smpp    *smpp.Edge
+	api     *httpapi.Server
 	started time.Time
 	ready   atomic.Bool
 
-	mu      sync.Mutex // one reload at a time
-	config  *configuration
+	mu      sync.Mutex // one reload at a time, after the start
+	config  atomic.Pointer[configuration]
+	begun   settings // those of the start; what a reload can't change stays so
 	control net.Listener
 	admin   net.Listener
+	// apiListener is nil when the HTTP API is switched off.
+	apiListener net.Listener
 	// effects is the context of what is sent; it ends after the drain.
 	effects       context.Context
 	cancelEffects context.CancelFunc
@@ -49,8 +54,9 @@ type daemon struct {
 // newDaemon opens the store and the listeners and joins the parts. Nothing
 // works yet, but everything that a mistake outside of the configuration can
 // prevent (a port in use, a second daemon on the folder, a full disk) has been tried.
-func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.LevelVar) (d *daemon, err error) {
-	d = &daemon{source: src, config: c, log: log, level: level, metrics: prometheus.NewRegistry(), started: time.Now()}
+func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.LevelVar) (_ *daemon, err error) {
+	d := &daemon{source: src, begun: c.settings, log: log, level: level, metrics: prometheus.NewRegistry(), started: time.Now()}
+	d.config.Store(c)
 	d.effects, d.cancelEffects = context.WithCancel(context.Background())
 	d.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	defer func() {
@@ -84,6 +90,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 			return nil, fmt.Errorf("admin.listen: %w", err)
 		}
 	}
+	if err = d.openAPI(c.settings.API); err != nil {
+		return nil, err
+	}
 	d.control, err = listenControl(c.settings.data(src))
 	return d, err
 }
@@ -91,7 +100,7 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 // close lets go of what newDaemon took.
 func (d *daemon) close() {
 	d.cancelEffects()
-	for _, l := range []net.Listener{d.admin, d.control} {
+	for _, l := range []net.Listener{d.admin, d.apiListener, d.control} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -115,11 +124,13 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	rest.Go(func() error { return d.rt.Run(core) })
 	rest.Go(func() error { return d.store.Run(core) })
 	rest.Go(func() error { return watchdog(core, d.rt.Health) })
+	d.mu.Lock() // a reload that comes early waits
 	serve(core, &rest, d.control, d.controlHandler())
 	if d.admin != nil {
-		serve(core, &rest, d.admin, adminHandler(d.metrics, d.rt.Health, d.isReady, d.config.settings.Admin.Pprof))
+		serve(core, &rest, d.admin, adminHandler(d.metrics, d.rt.Health, d.isReady, d.begun.Admin.Pprof))
 	}
-	published, err := d.rt.Publish(ctx, d.config.publication())
+	published, err := d.rt.Publish(ctx, d.config.Load().publication())
+	d.mu.Unlock()
 	if err != nil {
 		stopCore()
 		return errors.Join(fmt.Errorf("starting the flows: %w", err), rest.Wait())
@@ -135,6 +146,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 		}
 		return err
 	})
+	d.serveAPI(edge, &parts, failed)
 	d.ready.Store(true)
 	notifySystemd("READY=1")
 	up()
@@ -147,17 +159,36 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	d.drain(now)
 	stopEdge()
 	d.cancelEffects()
-	err = errors.Join(err, parts.Wait())
+	err = errors.Join(err, d.await(now, &parts))
 	stopCore()
 	return errors.Join(err, rest.Wait())
 }
 
 // drain lets what is in flight come to its end.
 func (d *daemon) drain(now context.Context) {
-	ctx, cancel := context.WithTimeout(now, d.config.settings.SMPP.DrainTimeout)
+	ctx, cancel := context.WithTimeout(now, d.config.Load().settings.SMPP.DrainTimeout)
 	defer cancel()
 	if err := d.rt.Drain(ctx); err != nil {
 		d.log.Warn("stopped before everything in flight was answered; it goes on after the next start")
+	}
+}
+
+// await waits for the edges to end. When now ends it stops waiting: what they
+// still wait for is in the store, and goes on after the next start.
+func (d *daemon) await(now context.Context, parts *errgroup.Group) error {
+	ended := make(chan error, 1)
+	go func() { ended <- parts.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-now.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Second): // for a last word to the peers
+		d.log.Warn("stopped without waiting")
+		return nil
 	}
 }
 
@@ -210,10 +241,10 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 		return nil, err
 	}
 	r := &reloaded{Warnings: next.warnings}
-	for _, part := range next.settings.restartNeeded(&d.config.settings) {
+	for _, part := range next.settings.restartNeeded(&d.begun) {
 		r.Warnings = append(r.Warnings, part+" changed; that takes effect at the next start")
 	}
-	old := d.config
+	old := d.config.Load()
 	if err := d.smpp.Reload(next.settings.SMPP, next.carriers); err != nil {
 		return nil, err
 	}
@@ -221,7 +252,8 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
 	}
-	d.config = next
+	d.config.Store(next)
+	d.api.Reload(next.settings.API)
 	d.level.Set(next.settings.Log.level())
 	r.Changed = published.Changed
 	r.Warnings = append(r.Warnings, published.Warnings...)

@@ -55,7 +55,7 @@ func (s *site) remembers() {
 	if size, ok := p.Attributes["shoeSize"].(float64); !ok || size != 42 {
 		s.Errorf("the shoe size is %v", p.Attributes["shoeSize"])
 	}
-	if len(p.Addresses) != 1 || p.Addresses[0] != (addressView{"phone", "385911234567"}) {
+	if len(p.Addresses) != 1 || p.Addresses[0] != (addressView{Kind: "phone", Value: "385911234567"}) {
 		s.Errorf("the addresses are %v", p.Addresses)
 	}
 	var history []string

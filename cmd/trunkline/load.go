@@ -40,6 +40,7 @@ type loader struct {
 	first  map[string]string // where a name was used first: "flow x" → file:line
 
 	attributes []flowengine.Attribute
+	unreadable bool // a file that says what flows may refer to is not even YAML
 }
 
 func (l *loader) files() error {
@@ -49,20 +50,25 @@ func (l *loader) files() error {
 	}
 	s := &l.config.settings
 	doc := l.parse(f, s)
+	l.unreadable = doc.Root() == nil
 	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
+	l.api(doc, &s.API)
 	l.people(doc, s.People)
 	l.numbers(doc, s.Numbers)
-	if err := l.each(doc, "include", s.Include, l.include); err != nil {
-		return err
-	}
+	l.each(doc, "include", s.Include, l.include)
 	if l.config.schema, err = flowengine.NewSchema(l.attributes...); err != nil {
 		return errors.Join(asError(l.errs), err) // each attribute was checked: not reached
 	}
-	if err := l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier); err != nil {
-		return err
-	}
+	l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier)
 	l.listeners(doc)
-	return l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
+	if !l.unreadable { // else what flows refer to is not known
+		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
+	}
+	others := l.errs
+	l.errs = nil
+	l.done(doc)
+	l.errs = append(l.errs, others...)
+	return nil
 }
 
 func asError(errs strict.Errors) error {
@@ -81,13 +87,12 @@ func orDefault(patterns []string, usual string) []string {
 
 // each reads the files that some patterns stand for. A pattern without * names
 // a file that has to be there.
-func (l *loader) each(doc *strict.Document, key string, patterns []string, read func(file)) error {
+func (l *loader) each(doc *strict.Document, key string, patterns []string, read func(file)) {
 	seen := map[string]bool{}
 	for i, p := range patterns {
 		names, err := l.src.glob(p)
 		if err != nil {
-			doc.ErrorAt([]any{key, i}, "%q is not a pattern for files: %v", p, err)
-			l.errs = append(l.errs, errorsOf(doc.Err())...)
+			doc.ErrorAt([]any{key, i}, "%s: %q is not a pattern for files: %v", key, p, err)
 			continue
 		}
 		if len(names) == 0 && !strings.ContainsAny(p, "*?[") {
@@ -100,12 +105,12 @@ func (l *loader) each(doc *strict.Document, key string, patterns []string, read 
 			seen[name] = true
 			f, err := l.src.read(name)
 			if err != nil {
-				return fmt.Errorf("configuration: %w", err)
+				doc.ErrorAt([]any{key, i}, "%s: %v", key, err)
+				continue
 			}
 			read(f)
 		}
 	}
-	return nil
 }
 
 func errorsOf(err error) strict.Errors {
@@ -150,7 +155,8 @@ func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
 	}
 	var f *smpp.FieldError
 	if errors.As(err, &f) {
-		doc.ErrorAt(append(at[:len(at):len(at)], strict.ParsePath(f.Path)...), "%s", f.Reason)
+		path := append(at[:len(at):len(at)], strict.ParsePath(f.Path)...)
+		doc.ErrorAt(path, "%s: %s", strict.PathText(path), f.Reason)
 		return
 	}
 	doc.ErrorAt(at, "%v", err)
@@ -171,6 +177,7 @@ func (l *loader) once(doc *strict.Document, kind, name string, path ...any) bool
 func (l *loader) include(f file) {
 	var i included
 	doc := l.parse(f, &i)
+	l.unreadable = l.unreadable || doc.Root() == nil
 	l.people(doc, i.People)
 	l.numbers(doc, i.Numbers)
 	l.done(doc)
@@ -182,7 +189,10 @@ func (l *loader) people(doc *strict.Document, p peopleSettings) {
 		attribute := flowengine.Attribute{Name: a.Name, Type: flowengine.TypeNamed(a.Type)}
 		if _, err := flowengine.NewSchema(attribute); err != nil {
 			doc.ErrorAt(at, "%v", err)
-			continue
+			attribute.Type = flowengine.Text // so that flows are not blamed for using it
+			if _, err := flowengine.NewSchema(attribute); err != nil {
+				continue
+			}
 		}
 		if l.once(doc, "attribute", a.Name, append(at, "name")...) {
 			l.attributes = append(l.attributes, attribute)
@@ -218,21 +228,19 @@ func (l *loader) carrier(f file) {
 	l.fieldErrors(doc, nil, c.Validate())
 	if c.Name != "" && l.once(doc, "carrier", c.Name, "carrier") && c.Accept != nil && c.SystemID != "" {
 		// A bind names nothing else that would tell two carriers apart.
-		l.once(doc, "system_id of a carrier that binds in", c.SystemID, "system_id")
+		l.once(doc, "system_id", c.SystemID, "system_id")
 	}
 	l.config.carriers = append(l.config.carriers, c)
 	l.done(doc)
 }
 
-// listeners checks that those who bind in have somewhere to bind to. It ends the
-// main file.
+// listeners checks that those who bind in have somewhere to bind to.
 func (l *loader) listeners(doc *strict.Document) {
 	for i := range l.config.carriers {
 		if c := &l.config.carriers[i]; c.Accept != nil && len(l.config.settings.SMPP.Listen) == 0 {
-			doc.ErrorAt([]any{"smpp", "listen"}, "carrier %q binds in, but there is no address to bind to", c.Name)
+			doc.ErrorAt([]any{"smpp", "listen"}, "smpp.listen: carrier %q binds in, but there is no address to bind to", c.Name)
 		}
 	}
-	l.done(doc)
 }
 
 func (l *loader) flow(f file) {
@@ -245,11 +253,11 @@ func (l *loader) flow(f file) {
 		l.errs = append(l.errs, errs...)
 		return
 	}
-	if before, taken := l.first["flow "+v.Flow]; taken {
-		l.errs = append(l.errs, strict.Error{File: f.name, Line: 1, Column: 1, Path: "flow", Message: fmt.Sprintf("flow %q is there already, in %s", v.Flow, before)})
+	doc := strict.Parse(f.name, f.text, strict.Options{})
+	if !l.once(doc, "flow", v.Flow, "flow") {
+		l.done(doc)
 		return
 	}
-	l.first["flow "+v.Flow] = f.name
 	l.config.flows = append(l.config.flows, v)
 	l.config.warnings = append(l.config.warnings, v.Warnings...)
 }

@@ -58,8 +58,8 @@ Try it:
 			root.AddCommand(c)
 		}
 	}
-	add(groupDaemon, newRun(o), newCheck(o), newInit(), newReload(o), newSchema(), newVersion())
-	add(groupOperate, newStatus(o), newFlow(o), newPerson(o), newSend(o), newSimulate(), newBackup(o), newRestore(o))
+	add(groupDaemon, newRun(o), newCheck(o), newInit(), newReload(o), newSchema(), newAPI(), newVersion())
+	add(groupOperate, newStatus(o), newFlow(o), newPerson(o), newEvent(o), newSend(o), newSimulate(), newBackup(o), newRestore(o))
 	return root
 }
 

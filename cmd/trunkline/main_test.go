@@ -28,22 +28,22 @@ const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if builtIn != "" {
-		_ = os.RemoveAll(builtIn)
+	if buildDir != "" {
+		_ = os.RemoveAll(buildDir)
 	}
 	os.Exit(code)
 }
 
-// builtIn is the folder of the binary under test.
-var builtIn string
+// buildDir is the folder of the binary under test.
+var buildDir string
 
-// binary builds the binary under test, once.
-var binary = sync.OnceValues(func() (string, error) {
+// built builds the binary under test, once.
+var built = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "trunkline-test-")
 	if err != nil {
 		return "", err
 	}
-	builtIn = dir
+	buildDir = dir
 	name := filepath.Join(dir, "trunkline")
 	args := []string{"build", "-o", name}
 	if underRace {
@@ -178,7 +178,7 @@ func (s *site) refused(texts []string, args ...string) string {
 
 func (s *site) spawn(args ...string) *process {
 	s.Helper()
-	name, err := binary()
+	name, err := built()
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -187,7 +187,8 @@ func (s *site) spawn(args ...string) *process {
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), s.env...)
+	// The race detector would hold up the end of every process for a second.
+	cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=10"), s.env...)
 	return startProcess(s.T, cmd)
 }
 

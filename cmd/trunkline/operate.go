@@ -150,7 +150,11 @@ func printFlow(w io.Writer, f flowView) error {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	printEntries(w, f.Entries)
+	return nil
 }
 
 func reasons(title string, m map[string]uint64) string {
@@ -173,7 +177,7 @@ func printJSON(w io.Writer, v any) error {
 }
 
 func newPerson(o *options) *cobra.Command {
-	person := &cobra.Command{Use: "person", Short: "Look at the people the daemon knows"}
+	person := &cobra.Command{Use: "person", Short: "Look at, change and erase the people the daemon knows"}
 	asJSON := false
 	show := &cobra.Command{
 		Use: "show PHONE|ID", Short: "Show a person: attributes, tags, flows, history", Args: cobra.ExactArgs(1),
@@ -189,7 +193,7 @@ func newPerson(o *options) *cobra.Command {
 		},
 	}
 	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	person.AddCommand(show)
+	person.AddCommand(show, newPersonSet(o), newPersonErase(o))
 	return person
 }
 

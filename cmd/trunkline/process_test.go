@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -96,15 +97,37 @@ func (p *process) wait(t testing.TB) {
 
 // output is what a process has written so far.
 type output struct {
-	mu sync.Mutex
-	b  []byte
+	mu    sync.Mutex
+	b     []byte
+	lines func(string) // gets every whole line, in order
+	begun int          // where the line that is not whole begins
 }
 
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.b = append(o.b, b...)
+	o.feed()
 	return len(b), nil
+}
+
+// follow hands every line to f, which must not block.
+func (o *output) follow(f func(line string)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lines = f
+	o.feed()
+}
+
+func (o *output) feed() {
+	for o.lines != nil {
+		n := bytes.IndexByte(o.b[o.begun:], '\n')
+		if n < 0 {
+			return
+		}
+		o.lines(string(o.b[o.begun : o.begun+n]))
+		o.begun += n + 1
+	}
 }
 
 func (o *output) String() string {
@@ -116,7 +139,7 @@ func (o *output) String() string {
 // end is the last lines.
 func (o *output) end() string {
 	s := o.String()
-	return s[max(0, len(s)-4000):]
+	return s[max(0, len(s)-2000):]
 }
 
 // expect waits for a text.

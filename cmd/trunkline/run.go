@@ -58,7 +58,10 @@ func (d *daemon) greet(w io.Writer) {
 	if d.admin != nil {
 		fmt.Fprintf(w, "  admin  http://%s/metrics\n", d.admin.Addr())
 	}
-	fmt.Fprintf(w, "  data   %s\n", d.config.settings.data(d.source))
+	if d.apiListener != nil {
+		fmt.Fprintf(w, "  API    %s://%s/openapi.json\n", apiScheme(&d.begun.API), d.apiListener.Addr())
+	}
+	fmt.Fprintf(w, "  data   %s\n", d.begun.data(d.source))
 	if !d.source.bundled() {
 		return
 	}

@@ -17,6 +17,7 @@ type settings struct {
 	Include  []string         `yaml:"include" doc:"Further files, with numbers and people; patterns such as numbers/*.yaml, relative to this file."`
 	Carriers []string         `yaml:"carriers" doc:"Files with one carrier each. Default: carriers/*.yaml."`
 	Flows    []string         `yaml:"flows" doc:"Files with one flow each. Default: flows/*.yaml."`
+	API      apiSettings      `yaml:"api" doc:"The HTTP API."`
 	Admin    adminSettings    `yaml:"admin" doc:"Listener for monitoring."`
 	Log      logSettings      `yaml:"log" doc:"What is logged, to standard error."`
 	Storage  storageSettings  `yaml:"storage" doc:"How the store is kept."`
@@ -127,6 +128,7 @@ func (s *settings) restartNeeded(old *settings) (parts []string) {
 		{"storage", string(s.Storage.EncryptionKey) != string(old.Storage.EncryptionKey) || s.Storage.ReserveMiB != old.Storage.ReserveMiB},
 		{"messages", s.Messages != old.Messages},
 		{"admin", s.Admin != old.Admin},
+		{"api", apiRestart(&s.API, &old.API)},
 		{"log.format", s.Log.Format != old.Log.Format},
 		{"log.bodies", s.Log.Bodies != old.Log.Bodies},
 	} {

@@ -36,16 +36,15 @@ type executor struct {
 	shards []flowengine.Shard
 	queue  chan task
 
-	population map[flowengine.Shard]*population
-	people     *generations[flowengine.PersonID, *member]
-	contacts   *generations[flowengine.Address, flowengine.PersonID]
-	recent     *generations[string, []byte] // other records just written
-	tallies    *generations[string, *Tally]
-	early      map[flowengine.Shard]int // reports that wait for their message
-	timers     *dueQueue
-	outbox     *dueQueue
-	sending    int       // rows given to senders
-	results    chan sent // never blocks: it has room for all that is with senders
+	people   *generations[flowengine.PersonID, *member]
+	contacts *generations[flowengine.Address, flowengine.PersonID]
+	recent   *generations[string, []byte] // other records just written
+	tallies  *generations[string, *Tally]
+	early    map[flowengine.Shard]int // reports that wait for their message
+	timers   *dueQueue
+	outbox   *dueQueue
+	sending  int       // rows given to senders
+	results  chan sent // never blocks: it has room for all that is with senders
 
 	groups                 map[string]*group // parts that wait for the rest of their message
 	started                int64             // Unix ms; rows that are older may have been sent before a crash
@@ -65,7 +64,9 @@ type member struct {
 	person   flowengine.Person
 	passages flowengine.Passages
 	exists   bool
-	first    flowengine.Address // of a person who is being made
+	apart    bool                // the passages are in a record of their own
+	first    flowengine.Address  // of a person who is being made
+	leads    flowengine.PersonID // a signpost stands here, to that person
 	// events are the person's People events: those noted since the person came
 	// into memory, and, once recalled, those of before.
 	events   []remembered
@@ -101,13 +102,10 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		results:  make(chan sent, rt.options.MaxSending),
 		started:  rt.now().UnixMilli(),
 		logSeq:   rt.boot << bootShift,
+		rowSeq:   rt.boot << bootShift,
 		scratch:  make([]byte, 0, 256),
 		current:  newBatch(), spare: newBatch(),
 		commits: make(chan *batch, 1), committed: make(chan *batch, 1),
-	}
-	ex.population = make(map[flowengine.Shard]*population, len(shards))
-	for _, s := range shards {
-		ex.population[s] = new(population)
 	}
 	var err error
 	if ex.timers, err = newDueQueue(kindTimer, rt.store, shards); err != nil {
@@ -400,10 +398,14 @@ func (ex *executor) refuse(err error) {
 // owns tells whether the executor is the owner of a shard.
 func (ex *executor) owns(s flowengine.Shard) bool { return ex.rt.owner(s) == ex }
 
-// tally is the running sum of a flow's counters for the day of now, in a shard.
+// tally is the running sum of a flow's counters for the day of now.
 // It is written once per batch, however many events it counts.
-func (ex *executor) tally(b *batch, s flowengine.Shard, flow string, now time.Time) *Tally {
-	key := tallyKey(ex.scratch[:0], s, flow, dayOf(now))
+//
+// All shards of an executor count in its first one: a batch has persons of most
+// shards, and would write counters for each of them. The sum over all shards is
+// what counts.
+func (ex *executor) tally(b *batch, flow string, now time.Time) *Tally {
+	key := tallyKey(ex.scratch[:0], ex.shards[0], flow, dayOf(now))
 	if t := b.touched[string(key)]; t != nil {
 		return t
 	}

@@ -145,7 +145,10 @@ func Recount(store storage.Reader) (map[string]*Tally, error) {
 	var events []flowengine.Event
 	for s := range flowengine.Shard(flowengine.Shards) {
 		var damaged error
-		err := store.Scan(appendPrefix(nil, s, kindLog), nil, func(_, value []byte) bool {
+		err := store.Scan(appendPrefix(nil, s, areaPeople), nil, func(key, value []byte) bool {
+			if len(key) <= kindAt || key[kindAt] != kindLog {
+				return true
+			}
 			if events, damaged = flowengine.DecodeEvents(value, events[:0]); damaged != nil {
 				return false
 			}

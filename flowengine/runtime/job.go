@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -198,15 +197,15 @@ func (rt *Runtime) doPatiently(ctx context.Context, ex *executor, name string, r
 // peoplePage lists some persons of a shard from a key on, and where the next
 // page begins; nil when there is none.
 func (rt *Runtime) peoplePage(s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
-	prefix := appendPrefix(nil, s, kindPerson)
-	err = rt.store.Scan(prefix, from, func(key, _ []byte) bool {
+	err = rt.store.Scan(appendPrefix(nil, s, areaPeople), from, func(key, _ []byte) bool {
+		id, yes := isProfile(key)
+		if !yes {
+			return true
+		}
 		if len(people) == jobPage {
 			next = slices.Clone(key)
 			return false
 		}
-		var id flowengine.PersonID
-		binary.BigEndian.PutUint16(id[:2], uint16(s))
-		copy(id[2:], key[3:])
 		people = append(people, id)
 		return true
 	})

@@ -10,19 +10,16 @@ import (
 // A key is the owner's shard (two bytes, big-endian), the kind of record (one
 // byte) and what identifies the record. The kinds:
 const (
-	kindPerson    = 'p' // person → profile
-	kindPassages  = 's' // person → what flows remember of the person
+	areaPeople    = 'p' // person, kind of record → record of the person
 	kindAddress   = 'i' // address → person
 	kindActive    = 'a' // flow, version, person, number → empty: who is where
-	kindLog       = 'l' // person, time, sequence → history
 	kindTimer     = 't' // due, target → deadline
-	kindOutbox    = 'o' // due, sequence, message id → message to send
+	kindOutbox    = 'o' // due, sequence → message to send
 	kindMessage   = 'm' // carrier, recipient, carrier's message id → origin, for delivery reports
 	kindEarly     = 'e' // carrier, recipient, carrier's message id → report that came before its message
 	kindTally     = 'c' // flow, day → counters
 	kindFragments = 'f' // from, to, reference → parts of a message
 	kindDeferred  = 'd' // message id → due time of a message that waits for its schedule
-	kindHappened  = 'h' // person, time, sequence → People event
 	kindSeen      = 'r' // id of a relay that acted
 	kindOperation = 'n' // operation → what was asked for; with a suffix, how far it is
 	kindChunk     = 'b' // operation, index → participants that wait for their turn
@@ -31,6 +28,15 @@ const (
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
+)
+
+// Kinds of records in areaPeople. A person's records lie together, because most
+// steps write several of them; the profile is the first.
+const (
+	kindPerson   = '0' // → profile, or a signpost
+	kindPassages = '1' // → what flows remember of the person
+	kindHappened = 'h' // time, sequence → People event
+	kindLog      = 'l' // time, sequence → history
 )
 
 // metaShard holds what belongs to no person; it is beyond the persons' shards.
@@ -49,11 +55,40 @@ func appendPrefix(b []byte, s flowengine.Shard, kind byte) []byte {
 }
 
 func personKey(b []byte, kind byte, id flowengine.PersonID) []byte {
-	return append(appendPrefix(b, id.Shard(), kind), id[2:]...)
+	return append(append(appendPrefix(b, id.Shard(), areaPeople), id[2:]...), kind)
 }
 
-func addressKey(b []byte, a flowengine.Address) []byte {
-	b = append(appendPrefix(b, a.Shard(), kindAddress), byte(a.Kind))
+// kindAt is where the kind of record stands in a key of areaPeople.
+const kindAt = 3 + 14
+
+// isProfile says whether a key of areaPeople is that of a profile, and whose.
+func isProfile(key []byte) (id flowengine.PersonID, yes bool) {
+	if len(key) != kindAt+1 || key[kindAt] != kindPerson {
+		return id, false
+	}
+	copy(id[:2], key)
+	copy(id[2:], key[3:])
+	return id, true
+}
+
+// A signpost stands in place of the profile of the person whom an address would
+// make, and names the person to whom the address leads instead. So one look
+// tells of an address that nobody has written from that it is new.
+const signpostMark = 0xFF // no record begins like this
+
+func signpost(id flowengine.PersonID) []byte { return append([]byte{signpostMark}, id[:]...) }
+
+// readSignpost reads a signpost; ok is false for a profile.
+func readSignpost(value []byte) (id flowengine.PersonID, ok bool) {
+	if len(value) != 1+len(id) || value[0] != signpostMark {
+		return id, false
+	}
+	copy(id[:], value[1:])
+	return id, true
+}
+
+func addressKey(a flowengine.Address) []byte {
+	b := append(appendPrefix(nil, a.Shard(), kindAddress), byte(a.Kind))
 	return append(b, a.Value...)
 }
 

@@ -173,12 +173,12 @@ func decodeParticipant(b []byte) (p Participant, err error) {
 		switch f.Num {
 		case 1:
 			var profile flowengine.Person
-			err := flowengine.DecodePerson(f.Bytes, &profile)
+			err := flowengine.DecodePerson(f.Bytes, &profile, nil)
 			p.Addresses, p.Attrs, p.Tags = profile.Addresses, profile.Attrs, profile.Tags
 			return err
 		case 2:
 			var vars flowengine.Person
-			err := flowengine.DecodePerson(f.Bytes, &vars)
+			err := flowengine.DecodePerson(f.Bytes, &vars, nil)
 			p.Vars = vars.Attrs
 			return err
 		case 3:

@@ -163,16 +163,7 @@ func (tx *txn) claim(a flowengine.Address, person flowengine.PersonID) (free boo
 	if err != nil || !id.IsZero() && id != person {
 		return false, err
 	}
-	tx.lead(a, person)
-	return true, nil
-}
-
-// lead makes an address of one of the executor's shards lead to a person.
-func (tx *txn) lead(a flowengine.Address, id flowengine.PersonID) {
-	key := addressKey(tx.ex.scratch[:0], a)
-	tx.put(key, id[:], time.Time{})
-	tx.ex.population[a.Shard()].add(key)
-	tx.ex.contacts.put(a, id)
+	return true, tx.lead(a, person)
 }
 
 // sourceFlowAPI names in a person's history who wrote to the profile.

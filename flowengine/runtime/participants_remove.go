@@ -70,15 +70,9 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow, reason string) (ou
 func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) bool) (withdrawn []*Message, held int, err error) {
 	q := tx.ex.outbox
 	d := q.shards[s]
-	const idAt = 3 + 8 + 4
 	rows := map[string][]byte{}
-	wanted := func(key []byte) bool {
-		return len(key) >= idAt && strings.HasPrefix(string(key[idAt:]), prefix)
-	}
 	err = tx.ex.rt.store.Scan(appendPrefix(nil, s, kindOutbox), d.cursor, func(key, value []byte) bool {
-		if wanted(key) {
-			rows[string(key)] = bytes.Clone(value)
-		}
+		rows[string(key)] = bytes.Clone(value)
 		return true
 	})
 	if err != nil {
@@ -89,7 +83,7 @@ func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) 
 			continue
 		}
 		for op := range b.writes.Ops() {
-			if len(op.Key) < 3 || shardOf(op.Key) != s || op.Key[2] != kindOutbox || !wanted(op.Key) {
+			if len(op.Key) < 3 || shardOf(op.Key) != s || op.Key[2] != kindOutbox {
 				continue
 			}
 			if op.Kind == storage.OpDelete {
@@ -101,7 +95,7 @@ func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) 
 	}
 	for key, value := range rows {
 		m, err := decodeMessage(value)
-		if err != nil || !match(m) {
+		if err != nil || !strings.HasPrefix(m.ID, prefix) || !match(m) {
 			continue
 		}
 		if e := d.known[key]; e != nil && e.taken {

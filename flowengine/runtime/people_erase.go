@@ -15,7 +15,7 @@ import (
 const erasePage = 2000
 
 // personal lists the kinds of records whose keys begin with a person.
-var personal = [...]byte{kindLog, kindHappened, kindMark}
+var personal = [...]byte{kindLog, kindHappened, kindMark, kindSeen}
 
 // Erase forgets a person: profile, addresses, passages, timers, history, events,
 // messages that were not sent yet, and who the person was in the reports of
@@ -200,16 +200,19 @@ func (tx *txn) receiveUnalias(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if current, known := tx.ex.contacts.get(a); known && current == id {
-		tx.ex.contacts.drop(a)
+	own, err := tx.member(flowengine.NewPersonID(a, 0))
+	if err != nil {
+		return err
 	}
-	key := addressKey(nil, a)
-	value, err := tx.get(key)
+	value, err := tx.get(addressKey(a))
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	if bytes.Equal(value, id[:]) { // else it has none, or is somebody else's by now
-		tx.delete(key)
+	current, known := tx.ex.contacts.get(a)
+	if own.leads == id || known && current == id || bytes.Equal(value, id[:]) { // else it is somebody else's by now
+		if err := tx.mislead(a); err != nil {
+			return err
+		}
 	}
 	_, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
 	return err

@@ -22,7 +22,7 @@ func (rt *Runtime) Profile(ctx context.Context, who Who, history int) (*Profile,
 		// stored form.
 		p.Person.ID = m.person.ID
 		return firstError(
-			flowengine.DecodePerson(flowengine.AppendPerson(nil, &m.person), &p.Person),
+			flowengine.DecodePerson(flowengine.AppendPerson(nil, &m.person), &p.Person, nil),
 			flowengine.DecodePassages(flowengine.AppendPassages(nil, &m.passages), &p.Passages))
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func (rt *Runtime) People(after flowengine.PersonID, limit int, match func(*flow
 	looked := 0
 	var last flowengine.PersonID
 	for s := after.Shard(); s < flowengine.Shards; s++ {
-		prefix := appendPrefix(nil, s, kindPerson)
+		prefix := appendPrefix(nil, s, areaPeople)
 		var from []byte
 		if !after.IsZero() && s == after.Shard() {
 			from = successor(personKey(nil, kindPerson, after))
@@ -53,14 +53,12 @@ func (rt *Runtime) People(after flowengine.PersonID, limit int, match func(*flow
 		var damaged error
 		more := true
 		err := rt.store.Scan(prefix, from, func(key, value []byte) bool {
-			if len(key) != len(prefix)+14 {
-				damaged = fmt.Errorf("%w: a person's key of %d bytes", record.ErrDamaged, len(key))
-				return false
+			id, yes := isProfile(key)
+			if _, elsewhere := readSignpost(value); !yes || elsewhere {
+				return true
 			}
-			p := flowengine.Person{}
-			binary.BigEndian.PutUint16(p.ID[:2], uint16(s))
-			copy(p.ID[2:], key[len(prefix):])
-			if damaged = flowengine.DecodePerson(value, &p); damaged != nil {
+			p := flowengine.Person{ID: id}
+			if damaged = flowengine.DecodePerson(value, &p, nil); damaged != nil {
 				return false
 			}
 			if match == nil || match(&p) {

@@ -135,8 +135,7 @@ func (tx *txn) receiveAlias(body []byte) error {
 	if err != nil {
 		return err
 	}
-	tx.lead(a, id)
-	return nil
+	return tx.lead(a, id)
 }
 
 func decodeAlias(body []byte) (a flowengine.Address, id flowengine.PersonID, err error) {

@@ -60,7 +60,10 @@ const (
 )
 
 func (x *expected) append(b []byte) []byte {
-	b = record.AppendString(b, expID, x.ID)
+	if x.Done && x.Parts == 1 { // whoever asks again hears that it is done, and nothing else
+		return record.AppendBool(b, expDone, true)
+	}
+	b = appendID(b, expID, x.ID, &x.Origin)
 	b = record.AppendNested(b, expOrigin, func(b []byte) []byte { return flowengine.AppendOrigin(b, &x.Origin) })
 	b = record.AppendUint(b, expPart, uint64(x.Part))
 	b = record.AppendUint(b, expParts, uint64(x.Parts))
@@ -73,7 +76,7 @@ func (x *expected) append(b []byte) []byte {
 
 func decodeExpected(b []byte) (*expected, error) {
 	x := new(expected)
-	return x, record.Decode(b, "expected report", func(f record.Field) (err error) {
+	err := record.Decode(b, "expected report", func(f record.Field) (err error) {
 		switch f.Num {
 		case expID:
 			x.ID = string(f.Bytes)
@@ -92,6 +95,8 @@ func decodeExpected(b []byte) (*expected, error) {
 		}
 		return err
 	})
+	x.ID = wholeID(x.ID, &x.Origin)
+	return x, err
 }
 
 // expectReport notes a message part. A report that overtook the carrier's

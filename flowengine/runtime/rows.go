@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -74,7 +75,7 @@ const (
 )
 
 func (m *Message) append(b []byte) []byte {
-	b = record.AppendString(b, msgID, m.ID)
+	b = appendID(b, msgID, m.ID, &m.Origin)
 	b = record.AppendNested(b, msgOrigin, func(b []byte) []byte { return flowengine.AppendOrigin(b, &m.Origin) })
 	b = record.AppendString(b, msgChannel, m.Channel)
 	b = record.AppendString(b, msgFrom, m.From)
@@ -161,8 +162,30 @@ func decodeMessage(b []byte) (*Message, error) {
 		}
 		return err
 	})
+	m.ID = wholeID(m.ID, &m.Origin)
 	return m, err
 }
+
+// appendID appends the id of a message without what its origin tells too.
+func appendID(b []byte, num int, id string, o *flowengine.Origin) []byte {
+	var buf [160]byte
+	if prefix := o.AppendMessagePrefix(buf[:0]); strings.HasPrefix(id, string(prefix)) {
+		return record.AppendString(b, num, shortMark+id[len(prefix):])
+	}
+	return record.AppendString(b, num, id)
+}
+
+// wholeID is the inverse of appendID.
+func wholeID(id string, o *flowengine.Origin) string {
+	rest, short := strings.CutPrefix(id, shortMark)
+	if !short {
+		return id
+	}
+	return string(append(o.AppendMessagePrefix(make([]byte, 0, 96)), rest...))
+}
+
+// shortMark begins a shortened id; no id begins with it.
+const shortMark = "/"
 
 // Arrival is an inbound message, or a part of one, as an edge hands it over.
 type Arrival struct {

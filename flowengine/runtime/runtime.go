@@ -196,12 +196,6 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return rt.runJobs(ctx) })
 	g.Go(func() error {
-		if err := rt.takeCensus(ctx); err != nil && ctx.Err() == nil {
-			rt.log.Error("the census failed; unknown people are looked up in the store", "error", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
 		rt.resumeStops(ctx)
 		tick := time.NewTicker(time.Minute)
 		defer tick.Stop()

