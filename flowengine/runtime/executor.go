@@ -13,7 +13,7 @@ import (
 
 // Sizes of an executor.
 const (
-	batchTasks  = 256     // tasks per batch at most
+	batchTasks  = 1024    // tasks per batch at most
 	batchBytes  = 2 << 20 // bytes after which a batch takes no further task
 	queueTasks  = 4096    // tasks that wait before Overload
 	cachePeople = 16384   // persons in each generation of the cache
