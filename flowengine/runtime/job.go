@@ -113,11 +113,11 @@ func (rt *Runtime) runJobs(ctx context.Context) error {
 
 // runJob goes through all shards, those of different executors side by side.
 func (rt *Runtime) runJob(ctx context.Context, j *job) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, all := errgroup.WithContext(ctx)
 	for _, ex := range rt.executors {
 		g.Go(func() error {
 			for _, s := range ex.shards {
-				if err := rt.runJobIn(ctx, j, s); err != nil {
+				if err := rt.runJobIn(all, j, s); err != nil {
 					return err
 				}
 			}

@@ -346,7 +346,8 @@ func TestMarketingIsNotSentAgain(t *testing.T) {
 	})
 }
 
-// A temporary failure is tried again within the validity, then it is expired.
+// F2, X11: a temporary failure is tried again on the same channel within the
+// validity, then it is expired.
 func TestRetriesUntilExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, memory.New(), Options{}, shoeSize)
