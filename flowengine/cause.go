@@ -60,6 +60,8 @@ type SendResult struct {
 	Accepted bool
 	Reason   string // why not: rejected, expired, no_route, in_doubt, …
 	Code     string // the peer's own status name
+	// Vars are what the peer answered, for channels that have answers.
+	Vars Attrs
 }
 
 // Report is a delivery report about a Send.

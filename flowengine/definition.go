@@ -37,6 +37,7 @@ type elementType struct {
 // elementTypes lists every element type, in the order of the reference.
 var elementTypes = []elementType{
 	{"send_sms", "Send one text message.", func() Element { return new(SendSMS) }},
+	{"call_api", "Call an API over HTTP.", func() Element { return new(CallAPI) }},
 	{"failover", "Try channels one after the other until one gets through.", func() Element { return new(Failover) }},
 	{"evaluate_inbound_message", "Wait for a message and branch by what it says.", func() Element { return new(EvaluateInboundMessage) }},
 	{"wait_for_event", "Wait for an event in the person's life elsewhere.", func() Element { return new(WaitForEvent) }},
@@ -290,7 +291,7 @@ func (n *Node) next() []string {
 // through it does not spin.
 func (n *Node) waits() bool {
 	switch n.Element.(type) {
-	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange, *Failover:
+	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange, *Failover, *CallAPI:
 		return true
 	}
 	return false

@@ -86,7 +86,9 @@ func (x *Passage) Send(s Send) string {
 	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
 	s.ID = messageID(&s.Origin, x.Run.Steps)
 	x.result.Sends = append(x.result.Sends, s)
-	x.State.contacted(s.Channel, x.Now)
+	if s.Channel != ChannelHTTP {
+		x.State.contacted(s.Channel, x.Now)
+	}
 	if x.Version.asked[x.Element] {
 		*x.Run.message(x.Element) = MessageState{Element: x.Element, ID: s.ID, MessageSeen: MessageSeen{Sent: true}}
 	}

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	muster FROM FLOW ENTRY   the audience of a flow is gone through
 //	day FROM FLOW ENTRY      a new day has begun
 //	change FROM [attr=value | +tag | -tag …]  a change of the profile from outside
-//	accept | reject REASON   the carrier's answer to the oldest unanswered message
+//	accept [k=v …] | reject REASON   the carrier's answer to the oldest unanswered message
 //	report STATE             a final delivery report about the last message
 //	wait DURATION            let time pass; deadlines that come are fired in order
 //	stale                    fire the deadline that was cancelled last (X1)
@@ -250,6 +250,14 @@ func (w *world) command(line string) {
 		r := &SendResult{ID: s.ID, Origin: s.Origin, Carrier: "c1", Accepted: word == "accept", Reason: rest}
 		if r.Accepted {
 			r.Parts = 1
+			for _, a := range args {
+				k, text, _ := strings.Cut(a, "=")
+				v := TextValue(text)
+				if n, err := Coerce(text, Whole); err == nil {
+					v = n
+				}
+				r.Vars.Set(k, v)
+			}
 		}
 		w.step(h, r)
 	case "report":

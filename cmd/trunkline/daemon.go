@@ -18,10 +18,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
 	"trunkline/gateway/httpapi"
 	"trunkline/gateway/smpp"
+	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
 )
 
@@ -35,6 +37,7 @@ type daemon struct {
 	store   *badger.Store
 	rt      *runtime.Runtime
 	smpp    *smpp.Edge
+	http    *webhook.Edge
 	api     *httpapi.Server
 	started time.Time
 	ready   atomic.Bool
@@ -85,6 +88,12 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	if err = d.smpp.Listen(context.Background()); err != nil {
 		return nil, err
 	}
+	if d.http, err = webhook.New(c.settings.HTTP, webhook.Options{Log: log, Metrics: d.metrics}); err != nil {
+		return nil, err
+	}
+	calls := caller{edge: d.http, ctx: d.effects}
+	d.rt.Register(flowengine.ChannelHTTP, calls)
+	d.rt.Register(runtime.NotifyChannel, notifier{calls, func(operation string) ([]byte, error) { return d.api.Notification(operation) }})
 	if a := c.settings.Admin.Listen; a != "" {
 		if d.admin, err = new(net.ListenConfig).Listen(context.Background(), "tcp", a); err != nil {
 			return nil, fmt.Errorf("admin.listen: %w", err)
@@ -146,6 +155,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 		}
 		return err
 	})
+	parts.Go(func() error { return d.http.Run(edge) })
 	d.serveAPI(edge, &parts, failed)
 	d.ready.Store(true)
 	notifySystemd("READY=1")
@@ -248,9 +258,12 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	if err := d.smpp.Reload(next.settings.SMPP, next.carriers); err != nil {
 		return nil, err
 	}
+	if err := d.http.Reload(next.settings.HTTP); err != nil {
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
+	}
 	published, err := d.rt.Publish(ctx, next.publication())
 	if err != nil {
-		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP))
 	}
 	d.config.Store(next)
 	d.api.Reload(next.settings.API)

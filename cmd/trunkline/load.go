@@ -11,6 +11,7 @@ import (
 	"trunkline/configs/strict"
 	"trunkline/flowengine"
 	"trunkline/gateway/smpp"
+	"trunkline/gateway/webhook"
 	"trunkline/keyword"
 )
 
@@ -51,7 +52,11 @@ func (l *loader) files() error {
 	s := &l.config.settings
 	doc := l.parse(f, s)
 	l.unreadable = doc.Root() == nil
+	if s.HTTP.CA != "" {
+		s.HTTP.CA = l.src.resolve(s.HTTP.CA)
+	}
 	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
+	l.fieldErrors(doc, []any{"http"}, s.HTTP.Validate())
 	l.api(doc, &s.API)
 	l.people(doc, s.People)
 	l.numbers(doc, s.Numbers)
@@ -153,13 +158,20 @@ func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
 		}
 		return
 	}
+	place, reason := "", ""
 	var f *smpp.FieldError
-	if errors.As(err, &f) {
-		path := append(at[:len(at):len(at)], strict.ParsePath(f.Path)...)
-		doc.ErrorAt(path, "%s: %s", strict.PathText(path), f.Reason)
+	var h *webhook.FieldError
+	switch {
+	case errors.As(err, &f):
+		place, reason = f.Path, f.Reason
+	case errors.As(err, &h):
+		place, reason = h.Path, h.Reason
+	default:
+		doc.ErrorAt(at, "%v", err)
 		return
 	}
-	doc.ErrorAt(at, "%v", err)
+	path := append(at[:len(at):len(at)], strict.ParsePath(place)...)
+	doc.ErrorAt(path, "%s: %s", strict.PathText(path), reason)
 }
 
 // once reports a name that another file or line has used already.

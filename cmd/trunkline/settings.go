@@ -8,6 +8,7 @@ import (
 	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway/smpp"
+	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
 )
 
@@ -23,6 +24,7 @@ type settings struct {
 	Storage  storageSettings  `yaml:"storage" doc:"How the store is kept."`
 	Messages messageSettings  `yaml:"messages" doc:"How long what is known of messages is kept."`
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
+	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
 }

@@ -37,6 +37,7 @@ type Outcome struct {
 	Ref   uint16 // concatenation reference in use
 	Code  string // the peer's own name for the status
 	After time.Duration
+	Vars  flowengine.Attrs // what the peer answered
 }
 
 // Sender sends the messages of one channel. Send must not block; it calls done
@@ -173,7 +174,7 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 	if err != nil || !person.exists {
 		return err
 	}
-	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code}
+	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
 	}
