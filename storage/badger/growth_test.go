@@ -61,7 +61,8 @@ func TestValueLogStaysEmpty(t *testing.T) {
 
 // small makes tables and levels so small that merging begins after 1 MiB.
 func small(tune engine.Options) engine.Options {
-	return tune.WithMemTableSize(1 << 20).WithValueThreshold(64 << 10).WithBaseTableSize(256 << 10).WithBaseLevelSize(1 << 20)
+	return tune.WithMemTableSize(1 << 20).WithValueThreshold(64 << 10).WithBaseTableSize(256 << 10).WithBaseLevelSize(1 << 20).
+		WithNumLevelZeroTables(5).WithNumLevelZeroTablesStall(15)
 }
 
 // overwrite writes new values to the same 128 keys, 32 KiB in each of n batches.
