@@ -53,6 +53,8 @@ type Timer struct {
 type SendResult struct {
 	ID      string // Send.ID
 	Origin  Origin
+	Channel string // Send.Channel
+	To      string // Send.To: whom it is charged for
 	Carrier string
 	// Parts counts the units that were accepted: SMS parts, 1 for other
 	// channels, 0 when nothing was (rule M3).

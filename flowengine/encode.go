@@ -301,6 +301,7 @@ func appendMembership(b []byte, m *Membership) []byte {
 	}
 	b = record.AppendString(b, 8, m.Fired)
 	b = record.AppendTime(b, 9, m.Mustered)
+	b = record.AppendBool(b, 10, m.Contacted)
 	for i := range m.Goals {
 		g := &m.Goals[i]
 		b = record.AppendNested(b, 7, func(b []byte) []byte {
@@ -339,6 +340,8 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.Fired = string(f.Bytes)
 		case 9:
 			m.Mustered = f.Time()
+		case 10:
+			m.Contacted = f.Bool()
 		case 7:
 			m.Goals = append(m.Goals, GoalState{})
 			return decodeGoalState(f.Bytes, &m.Goals[len(m.Goals)-1])
@@ -429,7 +432,8 @@ func AppendEvents(b []byte, events []Event) []byte {
 			b = record.AppendUint(b, 5, uint64(e.Number))
 			b = record.AppendUint(b, 6, uint64(e.Units))
 			b = record.AppendBool(b, 7, e.First)
-			return record.AppendString(b, 8, e.Detail)
+			b = record.AppendString(b, 8, e.Detail)
+			return e.append(b)
 		})
 	}
 	return b
@@ -461,6 +465,8 @@ func DecodeEvents(b []byte, events []Event) ([]Event, error) {
 				e.First = f.Bool()
 			case 8:
 				e.Detail = string(f.Bytes)
+			default:
+				return e.decode(f)
 			}
 			return nil
 		})

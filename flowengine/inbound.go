@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"trunkline/keyword"
 )
 
@@ -55,24 +53,32 @@ func (st *step) duplicate(in *Inbound, window time.Duration) bool {
 	if window <= 0 {
 		return false
 	}
-	var h xxhash.Digest
-	h.Reset()
-	for _, s := range [...]string{in.Channel, in.From.Value, in.To, in.Text} {
-		_, _ = h.WriteString(s)
-		_, _ = h.Write([]byte{0})
-	}
-	sum := h.Sum64()
+	sum := digest(in.Channel, in.From.Value, in.To, in.Text) &^ replyMark
 	ps := st.passages
-	ps.Heard = slices.DeleteFunc(ps.Heard, func(d Digest) bool { return !d.At.After(st.now.Add(-window)) })
+	st.forgetHeard(window, 0)
 	if slices.ContainsFunc(ps.Heard, func(d Digest) bool { return d.Sum == sum }) {
 		return true
 	}
-	if len(ps.Heard) == maxHeard {
-		ps.Heard = slices.Delete(ps.Heard, 0, 1)
-	}
+	st.forgetFirstHeard()
 	ps.Heard = append(ps.Heard, Digest{sum, st.now})
 	st.result.PassagesChanged = true
 	return false
+}
+
+// forgetFirstHeard makes room for the digest of one more message.
+func (st *step) forgetFirstHeard() {
+	heard := st.passages.Heard
+	message := func(d Digest) bool { return d.Sum&replyMark == 0 }
+	n := 0
+	for _, d := range heard {
+		if message(d) {
+			n++
+		}
+	}
+	if n >= maxHeard {
+		first := slices.IndexFunc(heard, message)
+		st.passages.Heard = slices.Delete(heard, first, first+1)
+	}
 }
 
 // waits lists the waits that could consume the message, and the runs they
@@ -190,26 +196,13 @@ func (st *step) reserved(in *Inbound, number *Number, word keyword.Word) {
 	case keyword.Start:
 		st.result.PersonChanged = st.person.Unblock(in.From.Kind) || st.result.PersonChanged
 	}
-	st.reply(in, number.Replies[word.String()])
+	st.reply(in, replyReserved, number.Replies[word.String()])
 }
 
 // unrouted lets the number answer a message that nobody consumes (rule R1, rank 7).
 func (st *step) unrouted(in *Inbound, number *Number) {
 	st.result.Outcome, st.result.Flow = OutcomeUnrouted, ""
 	if number != nil && !st.person.Blocked(in.From.Kind) {
-		st.reply(in, number.Default)
+		st.reply(in, replyDefault, number.Default)
 	}
-}
-
-// reply sends a fixed text back, outside of any flow.
-func (st *step) reply(in *Inbound, text string) {
-	if text == "" {
-		return
-	}
-	id := st.person.ID.String() + "/" + in.ID
-	st.result.Sends = append(st.result.Sends, Send{
-		ID: id, Origin: Origin{Person: st.person.ID}, Channel: in.Channel, From: in.To, To: in.From.Value, Text: text,
-		Expires: st.now.Add(MaxValidity),
-	})
-	st.log(Event{Kind: Queued, Detail: id})
 }

@@ -73,8 +73,11 @@ const (
 	Engaged  EventKind = 4 // a person arrived at Element (rule M1); First: never before in this flow (rule M2)
 	Departed EventKind = 5 // went on from Element through port Detail
 	Queued   EventKind = 6 // a message was given to its channel; Detail: message id, outside of flows
-	Accepted EventKind = 7 // a carrier took Units parts (rule M3); Detail: message id, outside of flows
-	Failed   EventKind = 8 // it was not sent; Detail: reason
+	// A carrier took Units parts (rule M3); Detail: message id, outside of flows.
+	// First: never before did it take any for this person in this flow (rule M6).
+	Accepted EventKind = 7
+	// It was not sent; Detail: reason. Units, First: of parts taken before one was refused.
+	Failed   EventKind = 8
 	Reported EventKind = 9 // a final delivery report; Detail: state; First: delivered
 	NotSent  EventKind = 10
 	Received EventKind = 11 // an inbound message was consumed; Detail: outcome
@@ -97,4 +100,5 @@ type Event struct {
 	Units   uint32
 	First   bool
 	Detail  string
+	Charge  // of Accepted and Failed: what Units cost
 }

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"trunkline/flowengine/tariff"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected effects in testdata")
 
 // TestScripts plays the scripts in testdata/flows. A script is a txtar archive:
-// flow files, and a `timeline` of commands. Each command is followed by what it
+// flow files, at most one tariff file (.csv), and a `timeline` of commands. Each command is followed by what it
 // must bring about, in lines that begin with ">".
 //
 //	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
@@ -28,11 +30,11 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	muster FROM FLOW ENTRY   the audience of a flow is gone through
 //	day FROM FLOW ENTRY      a new day has begun
 //	change FROM [attr=value | +tag | -tag …]  a change of the profile from outside
-//	accept [k=v …] | reject REASON   the carrier's answer to the oldest unanswered message
+//	accept [parts=N] [k=v …] | reject REASON   the carrier's answer to the oldest unanswered message
 //	report STATE             a final delivery report about the last message
 //	wait DURATION            let time pass; deadlines that come are fired in order
 //	stale                    fire the deadline that was cancelled last (X1)
-//	publish FILE             make FILE the newest version of its flow
+//	publish FILE             make FILE the newest version of its flow, or the tariff
 //	state FLOW STATE         change a flow's state
 //	eject FLOW REASON        take the person out of a flow
 //	set FROM ATTR VALUE      change an attribute
@@ -76,6 +78,7 @@ type world struct {
 	schema  *Schema
 	numbers []*Number
 	flows   map[string]*Flow
+	tariffs *tariff.Table // nil: the script says nothing of costs
 	set     *Set
 	now     time.Time
 	people  map[string]*inhabitant
@@ -109,7 +112,7 @@ func newWorld(t *testing.T, archive *txtar.Archive) *world {
 	w := &world{t: t, files: map[string][]byte{}, schema: testSchema(t), flows: map[string]*Flow{}, now: testNow, people: map[string]*inhabitant{}}
 	for _, f := range archive.Files {
 		w.files[f.Name] = f.Data
-		if strings.HasSuffix(f.Name, ".yaml") && !strings.Contains(f.Name, "-v") {
+		if (strings.HasSuffix(f.Name, ".yaml") || strings.HasSuffix(f.Name, ".csv")) && !strings.Contains(f.Name, "-v") {
 			w.publish(f.Name)
 		}
 	}
@@ -117,6 +120,14 @@ func newWorld(t *testing.T, archive *txtar.Archive) *world {
 }
 
 func (w *world) publish(file string) {
+	if strings.HasSuffix(file, ".csv") {
+		var err error
+		if w.tariffs, err = tariff.Parse(tariff.File{Name: file, Data: w.files[file]}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.set = nil
+		return
+	}
 	v, err := ParseFlow(file, w.files[file], w.schema, nil)
 	if err != nil {
 		w.t.Fatal(err)
@@ -169,6 +180,7 @@ func (w *world) command(line string) {
 		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
 			w.t.Fatal(err)
 		}
+		w.set.WithTariffs(w.tariffs)
 		for _, text := range warnings {
 			w.say("warning: %s", text)
 		}
@@ -247,7 +259,7 @@ func (w *world) command(line string) {
 		}
 		s := h.sent[0]
 		h.sent = h.sent[1:]
-		r := &SendResult{ID: s.ID, Origin: s.Origin, Carrier: "c1", Accepted: word == "accept", Reason: rest}
+		r := &SendResult{ID: s.ID, Origin: s.Origin, Channel: s.Channel, To: s.To, Carrier: "c1", Accepted: word == "accept", Reason: rest}
 		if r.Accepted {
 			r.Parts = 1
 			for _, a := range args {
@@ -255,6 +267,10 @@ func (w *world) command(line string) {
 				v := TextValue(text)
 				if n, err := Coerce(text, Whole); err == nil {
 					v = n
+				}
+				if k == "parts" {
+					r.Parts = uint8(v.Num)
+					continue
 				}
 				r.Vars.Set(k, v)
 			}
@@ -406,10 +422,29 @@ func (w *world) event(e Event) {
 	if e.Kind != Accepted && e.Detail != "" {
 		line += " " + e.Detail
 	}
-	if e.First {
+	if e.Kind == Accepted || e.Kind == Failed {
+		line += w.cost(&e)
+	} else if e.First {
 		line += " first"
 	}
 	w.say("%s", line)
+}
+
+// cost says what a carrier asked for; scripts without a tariff are of other things.
+func (w *world) cost(e *Event) (text string) {
+	if w.tariffs == nil {
+		return ""
+	}
+	switch {
+	case e.CostUnknown:
+		text = " cost unknown"
+	case e.Priced():
+		text = " cost " + e.Amount().String()
+	}
+	if e.First {
+		text += " recipient"
+	}
+	return text
 }
 
 func (w *world) show(h *inhabitant) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"trunkline/flowengine/tariff"
 	"trunkline/keyword"
 )
 
@@ -80,6 +81,7 @@ type Set struct {
 	entries  []entryRef            // what the table's entries point at
 	events   map[string][]entryRef // entry points that listen to a People event
 	watchers map[string][]entryRef // entry points that look at an attribute or tag
+	tariffs  *tariff.Table         // nil: nobody told what anything costs
 }
 
 type numberKey struct{ channel, value string }

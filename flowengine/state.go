@@ -66,6 +66,8 @@ type Membership struct {
 	Goals    []GoalState // ordered by goal
 	Mustered time.Time   // when the person entered as one of the audience (rule E9)
 	Fired    string      // local day on which a daily condition last let the person in (rule E10)
+	// Contacted says that a carrier took a message to the person (rule M6).
+	Contacted bool
 	// Progress is how far combinations of events have come, by entry point.
 	Progress []Progress
 }

@@ -265,11 +265,11 @@ func (st *step) exit(run *Run, reason string) {
 	st.result.Left = append(st.result.Left, key)
 }
 
-// sendResult counts what a channel did with a message, and wakes the run that
-// waits for it (rules M3, X1).
+// sendResult counts what a channel did with a message and what that costs, and
+// wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
 	o := r.Origin
-	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts)}
+	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: st.charge(r)}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID
 	}

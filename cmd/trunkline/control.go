@@ -63,8 +63,19 @@ func (d *daemon) controlHandler() http.Handler {
 		all, err := d.rt.Flows()
 		return viewFlows(all, d.entries), err
 	})
+	handle("GET /report", d.report)
+	handle("GET /flows/{id}/definition", func(r *http.Request) (any, error) { return d.definition(r.PathValue("id")) })
 	handle("POST /flows/{id}/start", func(r *http.Request) (any, error) {
 		return nil, d.rt.StartFlow(r.Context(), r.PathValue("id"))
+	})
+	handle("POST /flows/{id}/pause", func(r *http.Request) (any, error) {
+		return nil, d.rt.PauseFlow(r.Context(), r.PathValue("id"))
+	})
+	handle("POST /flows/{id}/resume", func(r *http.Request) (any, error) {
+		return nil, d.rt.ResumeFlow(r.Context(), r.PathValue("id"))
+	})
+	handle("POST /flows/{id}/eject/{ref}", func(r *http.Request) (any, error) {
+		return d.rt.Remove(r.Context(), runtime.ParseWho(r.PathValue("ref")), r.PathValue("id"), "operator")
 	})
 	handle("POST /flows/{id}/stop", func(r *http.Request) (any, error) {
 		return nil, d.rt.StopFlow(r.Context(), r.PathValue("id"), r.FormValue("drain") == "true")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -71,12 +72,24 @@ func (s *site) remembers() {
 	if f.State != "active" || f.Version != 1 || f.Entered != 1 || f.Inside != 0 || f.Sent != 2 {
 		s.Errorf("shoe-offer: %+v", f)
 	}
+	if f.Recipients != 1 || f.Cost.String() != "0.09 EUR" { // M6
+		s.Errorf("%d recipients, cost %s", f.Recipients, f.Cost)
+	}
 	for id, want := range map[string]elementView{
 		"ask": {ID: "ask", Total: 1, Unique: 1, Sent: 1}, "wait": {ID: "wait", Total: 1, Unique: 1},
 		"save": {ID: "save", Total: 1, Unique: 1}, "thank": {ID: "thank", Total: 1, Unique: 1, Sent: 1},
 		"again": {ID: "again"}, "remind": {ID: "remind"},
 	} {
-		if got := f.element(id); got != want {
+		cost := "-"
+		if want.Sent > 0 {
+			cost = "0.045 EUR"
+		}
+		got := f.element(id)
+		if got.Cost.String() != cost {
+			s.Errorf("element %s: cost %s, not %s", id, got.Cost, cost)
+		}
+		got.Cost = want.Cost
+		if !reflect.DeepEqual(got, want) {
 			s.Errorf("element %s: %+v, not %+v", id, got, want)
 		}
 	}

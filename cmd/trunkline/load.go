@@ -10,6 +10,7 @@ import (
 
 	"trunkline/configs/strict"
 	"trunkline/flowengine"
+	"trunkline/flowengine/tariff"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/webhook"
 	"trunkline/keyword"
@@ -69,6 +70,7 @@ func (l *loader) files() error {
 	if !l.unreadable { // else what flows refer to is not known
 		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
 	}
+	l.tariffs(doc, s.Tariffs)
 	others := l.errs
 	l.errs = nil
 	l.done(doc)
@@ -272,6 +274,21 @@ func (l *loader) flow(f file) {
 	}
 	l.config.flows = append(l.config.flows, v)
 	l.config.warnings = append(l.config.warnings, v.Warnings...)
+}
+
+// tariffs reads all tariff files as one table: a price must not be there twice.
+func (l *loader) tariffs(doc *strict.Document, patterns []string) {
+	var files []tariff.File
+	l.each(doc, "tariffs", orDefault(patterns, "tariffs/*.csv"), func(f file) {
+		files = append(files, tariff.File{Name: f.name, Data: f.text})
+	})
+	table, err := tariff.Parse(files...)
+	if errs := errorsOf(err); errs != nil {
+		l.errs = append(l.errs, errs...)
+	} else if err != nil {
+		doc.ErrorAt([]any{"tariffs"}, "tariffs: %v", err)
+	}
+	l.config.tariffs = table
 }
 
 func (l *loader) hasNumber(channel, number string) bool {

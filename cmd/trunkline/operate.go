@@ -44,7 +44,7 @@ has and this command prints every mistake. SIGHUP does the same.`,
 }
 
 func newFlow(o *options) *cobra.Command {
-	flow := &cobra.Command{Use: "flow", Short: "List, show, start and stop flows of the running daemon"}
+	flow := &cobra.Command{Use: "flow", Short: "Work on flows: list, show, start, stop; check, draw, simulate and compare files"}
 	asJSON := false
 	list := &cobra.Command{
 		Use: "list", Short: "List the flows with their state and counts", Args: cobra.NoArgs,
@@ -110,7 +110,7 @@ func newFlow(o *options) *cobra.Command {
 		},
 	}
 	stop.Flags().BoolVar(&drain, "drain", false, "let the people inside finish")
-	flow.AddCommand(list, show, start, stop)
+	flow.AddCommand(list, show, start, stop, newFlowPause(o), newFlowResume(o), newFlowEject(o), newFlowCheck(o), newFlowGraph(o), newFlowSimulate(o), newFlowDiff(o))
 	return flow
 }
 
@@ -140,15 +140,16 @@ func state(f flowView) string {
 
 func printFlow(w io.Writer, f flowView) error {
 	fmt.Fprintf(w, "%s  %s\n%s since %s, version %d of %s\n", f.ID, f.Name, state(f), local(f.Launched), f.Version, local(f.Published))
-	fmt.Fprintf(w, "entered %d, inside %d%s%s\n\n", f.Entered, f.Inside, reasons(", left: ", f.Exited), reasons(", refused: ", f.Refused))
+	fmt.Fprintf(w, "entered %d, inside %d%s%s\n", f.Entered, f.Inside, reasons(", left: ", f.Exited), reasons(", refused: ", f.Refused))
+	fmt.Fprintf(w, "recipients %d, messages sent %d, cost %s\n\n", f.Recipients, f.Sent, f.Cost)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED")
+	fmt.Fprintln(t, "ELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED\tCOST")
 	for _, e := range f.Elements {
 		name := e.ID
 		if e.Retired {
 			name += " (retired)"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Cost)
 	}
 	if err := t.Flush(); err != nil {
 		return err

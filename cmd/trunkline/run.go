@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -33,6 +35,7 @@ trunkline-data of the current directory.`,
 			for _, w := range c.warnings {
 				log.Warn("configuration", "warning", w)
 			}
+			limitMemory()
 			d, err := newDaemon(src, c, log, level)
 			if err != nil {
 				return err
@@ -46,6 +49,17 @@ trunkline-data of the current directory.`,
 			defer untilSignal(d, stop, stopNow)()
 			return d.run(ctx, now, func() { d.greet(cmd.OutOrStdout()) })
 		},
+	}
+}
+
+// memoryLimit is how much memory of its own the daemon uses before it collects
+// garbage more eagerly. The store's engine builds its tables in garbage-collected
+// buffers; without a limit they double what is needed. GOMEMLIMIT overrides it.
+const memoryLimit = 448 << 20
+
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
+	"trunkline/flowengine/tariff"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
@@ -18,6 +19,7 @@ type settings struct {
 	Include  []string         `yaml:"include" doc:"Further files, with numbers and people; patterns such as numbers/*.yaml, relative to this file."`
 	Carriers []string         `yaml:"carriers" doc:"Files with one carrier each. Default: carriers/*.yaml."`
 	Flows    []string         `yaml:"flows" doc:"Files with one flow each. Default: flows/*.yaml."`
+	Tariffs  []string         `yaml:"tariffs" doc:"CSV files that say what messages cost. Default: tariffs/*.csv."`
 	API      apiSettings      `yaml:"api" doc:"The HTTP API."`
 	Admin    adminSettings    `yaml:"admin" doc:"Listener for monitoring."`
 	Log      logSettings      `yaml:"log" doc:"What is logged, to standard error."`
@@ -148,9 +150,10 @@ type configuration struct {
 	schema   *flowengine.Schema
 	numbers  []*flowengine.Number
 	flows    []*flowengine.Version
+	tariffs  *tariff.Table
 	warnings []string
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows}
+	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"trunkline/configs"
+	"trunkline/configs/strict"
 )
 
 const (
@@ -81,7 +82,7 @@ func (s source) read(name string) (file, error) {
 	if s.bundled() {
 		text, err = fs.ReadFile(configs.Example(), name)
 	} else {
-		text, err = os.ReadFile(name)
+		text, err = strict.ReadFile(name)
 	}
 	return file{name, text}, err
 }

@@ -1,7 +1,7 @@
 package runtime
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,11 +9,7 @@ import (
 	"trunkline/flowengine/record"
 )
 
-// Bounds on unfinished messages.
-const (
-	groupsMost   = 16 << 10 // groups of parts per executor
-	receiptChars = 20       // characters of a message that its receipt repeats (SMPP 3.4 Appendix B)
-)
+const receiptChars = 20 // characters of a message that its receipt repeats (SMPP 3.4 Appendix B)
 
 // arrive takes an inbound message, or a part of one. It runs in the shard of the
 // sender's address.
@@ -31,30 +27,72 @@ func (tx *txn) arrive(a *Arrival, done func(error)) error {
 		}
 		a.Text = text
 	}
-	return tx.consume(a, done)
+	return tx.consume(a, done, false)
 }
 
-// consume gives a complete message to its one consumer (rules R1–R8).
-func (tx *txn) consume(a *Arrival, done func(error)) error {
+// consume gives a complete message to its one consumer (rules R1–R8). One that
+// was kept here, wholly or in part, was acknowledged before: on its way to
+// another executor it must not be lost.
+func (tx *txn) consume(a *Arrival, done func(error), kept bool) error {
 	m, err := tx.personAt(a.From)
 	if err != nil {
 		return err
 	}
 	if owner := tx.ex.rt.owner(m.person.ID.Shard()); owner != tx.ex {
+		if kept {
+			return tx.relay(&relay{Target: m.person.ID.Shard(), Kind: relayArrival, Body: appendArrival(m.person.ID, a)})
+		}
 		tx.handOn(owner, task{name: "inbound", done: done, run: func(tx *txn) error {
-			m, err := tx.member(m.person.ID)
-			if err != nil {
-				return err
-			}
-			if !m.exists {
-				return tx.gone(a.From, m.person.ID)
-			}
-			tx.hear(m, a)
-			return nil
+			return tx.hearAs(m.person.ID, a)
 		}})
 		return nil
 	}
 	tx.hear(m, a)
+	return nil
+}
+
+// hearAs lets a person of this executor hear a message that came by an address
+// in another one's shard.
+func (tx *txn) hearAs(id flowengine.PersonID, a *Arrival) error {
+	m, err := tx.member(id)
+	if err != nil {
+		return err
+	}
+	if !m.exists {
+		return tx.gone(a.From, id)
+	}
+	tx.hear(m, a)
+	return nil
+}
+
+func appendArrival(id flowengine.PersonID, a *Arrival) []byte {
+	return record.AppendNested(record.AppendBytes(nil, 1, id[:]), 2, a.append)
+}
+
+// receiveArrival is consume in the shard of the person.
+func (tx *txn) receiveArrival(body []byte) error {
+	var id flowengine.PersonID
+	var a Arrival
+	err := record.Decode(body, "arrival", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			copy(id[:], f.Bytes)
+		case 2:
+			return a.decode(f.Bytes)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m, err := tx.member(id)
+	if err != nil {
+		return err
+	}
+	if !m.exists { // erased on the way: nobody is there to ask for it again
+		return nil
+	}
+	tx.hear(m, &a)
 	return nil
 }
 
@@ -96,158 +134,6 @@ func (tx *txn) oweReceipt(a *Arrival, id string, state string) {
 	}, tx.now)
 }
 
-// group is the parts of one message that have come so far.
-type group struct {
-	key     []byte // prefix of its parts' keys
-	first   Arrival
-	parts   map[uint8]*Part
-	timeout []byte // key of its deadline among the timers
-}
-
-// groupKey is the prefix of the keys of a message's parts: those with the same
-// sender, receiver, carrier, reference and number of parts belong together
-// (3GPP TS 23.040 §9.2.3.24.1).
-func groupKey(a *Arrival) []byte {
-	b := appendPrefix(nil, a.From.Shard(), kindFragments)
-	for _, s := range [...]string{a.Carrier, a.From.Value, a.To} {
-		b = append(append(b, s...), 0)
-	}
-	b = binary.BigEndian.AppendUint16(b, a.Part.Ref)
-	return append(b, a.Part.Total)
-}
-
-// gather keeps a part, and hands the message on when it was the last one.
-func (tx *txn) gather(a *Arrival, done func(error)) error {
-	p := a.Part
-	if p.Seq == 0 || p.Seq > p.Total {
-		return fmt.Errorf("part %d of %d does not exist", p.Seq, p.Total)
-	}
-	g, err := tx.group(a)
-	if err != nil {
-		return err
-	}
-	if g.parts[p.Seq] == nil { // a repeated part changes nothing
-		g.parts[p.Seq] = p
-	}
-	if len(g.parts) < int(p.Total) {
-		tx.batch.writes.Put(append(g.key, p.Seq), a.append(nil))
-		tx.oweReceipt(a, a.ID, StateDelivered)
-		return nil
-	}
-	return tx.assemble(g, a, done)
-}
-
-// group finds the parts of the message that a belongs to.
-func (tx *txn) group(a *Arrival) (*group, error) {
-	key := groupKey(a)
-	if g := tx.ex.groups[string(key)]; g != nil {
-		return g, nil
-	}
-	if len(tx.ex.groups) >= groupsMost {
-		return nil, fmt.Errorf("%w: %d unfinished messages", ErrOverload, len(tx.ex.groups))
-	}
-	due := tx.now.Add(tx.ex.rt.options.Reassembly)
-	g := &group{key: key, first: *a, parts: map[uint8]*Part{}}
-	g.timeout = dueKey(nil, a.From.Shard(), kindTimer, due, key[3:])
-	tx.ex.groups[string(key)] = g
-	tx.schedule(tx.ex.timers, a.From.Shard(), g.timeout, []byte{kindFragments})
-	return g, nil
-}
-
-// assemble makes a text of a group's parts, forgets them, and lets the message
-// take its way. last is the part that came last.
-func (tx *txn) assemble(g *group, last *Arrival, done func(error)) error {
-	total := int(g.first.Part.Total)
-	parts := make([]*Part, total)
-	for seq, p := range g.parts {
-		parts[seq-1] = p
-	}
-	text, err := tx.ex.rt.options.Assemble(parts)
-	tx.dissolve(g)
-	if err != nil {
-		tx.ex.rt.metrics.parts.WithLabelValues("damaged").Inc()
-		tx.ex.rt.log.Warn("the parts of a message make no text", "carrier", g.first.Carrier, "error", err)
-		return nil // it was taken: asking the peer to send it again would not help
-	}
-	tx.ex.rt.metrics.parts.WithLabelValues("joined").Inc()
-	whole := *last
-	whole.Part, whole.Text = nil, text
-	return tx.consume(&whole, done)
-}
-
-// dissolve forgets a group.
-func (tx *txn) dissolve(g *group) {
-	for seq := range g.parts {
-		tx.batch.writes.Delete(append(g.key, seq))
-	}
-	tx.ex.timers.remove(g.first.From.Shard(), g.timeout, &tx.batch.writes)
-	delete(tx.ex.groups, string(g.key))
-}
-
-// partsTimedOut gives up waiting for the rest of a message.
-func (tx *txn) partsTimedOut(e *dueEntry) error {
-	key := append(append([]byte{}, e.key[:2]...), kindFragments)
-	key = append(key, e.key[11:]...)
-	g := tx.ex.groups[string(key)]
-	if g == nil || len(g.parts) == 0 {
-		tx.ex.timers.remove(shardOf(e.key), e.key, &tx.batch.writes)
-		return nil
-	}
-	if !tx.ex.rt.options.DeliverIncomplete {
-		tx.ex.rt.metrics.parts.WithLabelValues("incomplete").Inc()
-		tx.dissolve(g)
-		return nil
-	}
-	first := g.first
-	return tx.assemble(g, &first, nil)
-}
-
-// loadGroups reads the unfinished messages of the executor's shards after a start.
-func (ex *executor) loadGroups() error {
-	for _, s := range ex.shards {
-		var damaged error
-		err := ex.rt.store.Scan(appendPrefix(nil, s, kindFragments), nil, func(key, value []byte) bool {
-			var a Arrival
-			if damaged = a.decode(value); damaged == nil && a.Part == nil {
-				damaged = fmt.Errorf("%w: a part without content", record.ErrDamaged)
-			}
-			if damaged != nil {
-				return false
-			}
-			k := groupKey(&a)
-			g := ex.groups[string(k)]
-			if g == nil {
-				g = &group{key: k, first: a, parts: map[uint8]*Part{}}
-				ex.groups[string(k)] = g
-			}
-			g.parts[a.Part.Seq] = a.Part
-			return true
-		})
-		if err = firstError(err, damaged); err != nil {
-			return err
-		}
-		err = ex.rt.store.Scan(appendPrefix(nil, s, kindTimer), ex.timers.shards[s].cursor, func(key, value []byte) bool {
-			if len(value) == 1 && value[0] == kindFragments {
-				k := append(append(append([]byte{}, key[:2]...), kindFragments), key[11:]...)
-				if g := ex.groups[string(k)]; g != nil {
-					g.timeout = append([]byte(nil), key...)
-				}
-			}
-			// Deadlines of parts are soon; those of runs may be many and far.
-			return dueOf(key) <= ex.started+ex.rt.options.Reassembly.Milliseconds()
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for k, g := range ex.groups {
-		if g.timeout == nil { // cannot be, unless the clock was turned back: give it up at once
-			g.timeout = dueKey(nil, shardOf([]byte(k)), kindTimer, time.UnixMilli(ex.started), g.key[3:])
-		}
-	}
-	return nil
-}
-
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -256,6 +142,9 @@ func firstError(errs ...error) error {
 	}
 	return nil
 }
+
+// deferAgain is how long a postponed part waits when there are too many parts.
+const deferAgain = time.Minute
 
 // postpone keeps a message until its sender's schedule (SMPP 3.4 §5.2.15).
 func (tx *txn) postpone(a *Arrival) error {
@@ -272,7 +161,14 @@ func (tx *txn) takeEffect(m *Message, e *dueEntry) error {
 	tx.ex.outbox.remove(shardOf(e.key), e.key, &tx.batch.writes)
 	tx.delete(deferredKey(a.Carrier, a.From, a.ID))
 	a.DeliverAt, a.At = time.Time{}, tx.now
-	return tx.arrive(a, nil)
+	if a.Part == nil {
+		return tx.consume(a, nil, true)
+	}
+	err := tx.arrive(a, nil)
+	if errors.Is(err, ErrOverload) { // it was acknowledged long ago and can't be refused
+		tx.enqueue(a.From.Shard(), m, tx.now.Add(deferAgain))
+	}
+	return err
 }
 
 // postponed finds a message that waits for its schedule. It returns

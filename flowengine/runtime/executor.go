@@ -14,7 +14,7 @@ import (
 // Sizes of an executor.
 const (
 	batchTasks  = 1024    // tasks per batch at most
-	batchBytes  = 2 << 20 // bytes after which a batch takes no further task
+	batchBytes  = 1 << 20 // bytes after which a batch takes no further task
 	queueTasks  = 4096    // tasks that wait before Overload
 	cachePeople = 16384   // persons in each generation of the cache
 	timerShare  = 128     // due timers and rows taken before other tasks get their turn
@@ -41,12 +41,14 @@ type executor struct {
 	recent   *generations[string, []byte] // other records just written
 	tallies  *generations[string, *Tally]
 	early    map[flowengine.Shard]int // reports that wait for their message
+	crowded  time.Time                // when it was last logged that too many do
 	timers   *dueQueue
 	outbox   *dueQueue
 	sending  int       // rows given to senders
 	results  chan sent // never blocks: it has room for all that is with senders
 
 	groups                 map[string]*group // parts that wait for the rest of their message
+	shares                 map[string]share  // of them, by source
 	started                int64             // Unix ms; rows that are older may have been sent before a crash
 	record, value, scratch []byte            // buffers
 
@@ -95,10 +97,11 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		queue:    make(chan task, queueTasks),
 		people:   newGenerations[flowengine.PersonID, *member](cachePeople),
 		contacts: newGenerations[flowengine.Address, flowengine.PersonID](cachePeople),
-		recent:   newGenerations[string, []byte](4 * cachePeople),
-		tallies:  newGenerations[string, *Tally](cachePeople),
+		recent:   newGenerations[string, []byte](cachePeople),
+		tallies:  newGenerations[string, *Tally](1024),
 		early:    map[flowengine.Shard]int{},
 		groups:   map[string]*group{},
+		shares:   map[string]share{},
 		results:  make(chan sent, rt.options.MaxSending),
 		started:  rt.now().UnixMilli(),
 		logSeq:   rt.boot << bootShift,

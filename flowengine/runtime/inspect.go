@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"trunkline/flowengine"
-	"trunkline/flowengine/record"
 	"trunkline/storage"
 )
 
@@ -111,29 +110,19 @@ func (rt *Runtime) Flows() ([]FlowStatus, error) {
 // ReadTallies sums the stored counters of every flow.
 func ReadTallies(store storage.Reader) (map[string]*Tally, error) {
 	sums := map[string]*Tally{}
-	for s := range flowengine.Shard(flowengine.Shards) {
-		prefix := appendPrefix(nil, s, kindTally)
-		var damaged error
-		err := store.Scan(prefix, nil, func(key, value []byte) bool {
-			rest := key[len(prefix):]
-			if len(rest) < 5 {
-				damaged = fmt.Errorf("%w: a counter key of %d bytes", record.ErrDamaged, len(key))
-				return false
-			}
-			var t *Tally
-			if t, damaged = decodeTally(value); damaged != nil {
-				return false
-			}
-			flow := string(rest[:len(rest)-5])
-			if sums[flow] == nil {
-				sums[flow] = NewTally()
-			}
-			sums[flow].Add(t)
-			return true
-		})
-		if err = firstError(err, damaged); err != nil {
-			return nil, err
+	err := scanTallies(store, func(flow string, _ uint32, value []byte) error {
+		t, err := decodeTally(value)
+		if err != nil {
+			return err
 		}
+		if sums[flow] == nil {
+			sums[flow] = NewTally()
+		}
+		sums[flow].Add(t)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return sums, nil
 }
@@ -200,5 +189,6 @@ func (t *Tally) String() string {
 	for _, e := range sortedElements(sums) {
 		fmt.Fprintf(&b, ", %s %+v", e, sums[e])
 	}
+	fmt.Fprintf(&b, ", recipients %d, cost %v", t.Recipients, t.Cost(nil).Amounts)
 	return b.String()
 }

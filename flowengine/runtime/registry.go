@@ -14,6 +14,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
+	"trunkline/flowengine/tariff"
 	"trunkline/storage"
 )
 
@@ -26,6 +27,7 @@ type registry struct {
 	versions   map[string][]*flowengine.Version
 	schema     *flowengine.Schema
 	numbers    []*flowengine.Number
+	tariffs    *tariff.Table
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -129,6 +131,7 @@ type Publication struct {
 	Schema  *flowengine.Schema
 	Numbers []*flowengine.Number
 	Flows   []*flowengine.Version // Ordinal is set by Publish
+	Tariffs *tariff.Table         // nil: the cost of everything is unknown
 }
 
 // Published tells what a publication changed.
@@ -184,7 +187,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			out.Changed = append(out.Changed, id+" removed")
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers}
+	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs}
 	warnings, err := rt.install(ctx, change, fresh)
 	if err != nil {
 		return nil, err
@@ -230,7 +233,8 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	rt.set.Store(set)
+	g.tariffs = change.tariffs
+	rt.set.Store(set.WithTariffs(g.tariffs))
 	return warnings, nil
 }
 
@@ -358,7 +362,7 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowR
 	}
 	next := maps.Clone(g.records)
 	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers}, nil)
+	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs}, nil)
 	return err
 }
 

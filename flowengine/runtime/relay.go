@@ -31,6 +31,7 @@ const (
 	relayAdmission relayKind = 6 // bring a participant further on the way into a flow
 	relayVerdict   relayKind = 7 // note what became of a participant
 	relayForget    relayKind = 8 // forget who a participant was
+	relayArrival   relayKind = 9 // let a person hear a message that was kept in another shard
 )
 
 // Pauses and memory of relays.
@@ -69,7 +70,10 @@ func (ex *executor) handOver(m *Message) {
 		done: func(err error) {
 			o := Outcome{Fate: FateAccepted}
 			if err != nil {
-				o = Outcome{Fate: FateRetry, After: relayAgain, Code: err.Error()}
+				o = Outcome{Fate: FateRetry, Code: err.Error()} // later and later: what panics would else panic for ever
+			}
+			if errors.Is(err, ErrOverload) {
+				o.After = relayAgain
 			}
 			ex.results <- sent{m, o}
 		},
@@ -95,6 +99,8 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveVerdict(r.Body)
 	case relayForget:
 		return tx.receiveForget(r.Body)
+	case relayArrival:
+		return tx.receiveArrival(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }

@@ -21,8 +21,13 @@ const (
 	StateUnknown       = "unknown"
 )
 
-// earlyMost bounds the reports per shard that wait for their message.
-const earlyMost = 1024
+// earlyMost bounds the reports per shard that wait for their message. Those that
+// come on top are counted, and one in a while is logged: a peer must not fill the
+// disk with lines.
+const (
+	earlyMost    = 1024
+	crowdedEvery = time.Minute
+)
 
 // Delivery is a delivery report as an edge hands it over.
 type Delivery struct {
@@ -154,7 +159,10 @@ func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 	d.To = to.Value // of the two addresses that the report names
 	if tx.ex.early[s] >= earlyMost {
 		tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
-		tx.ex.rt.log.Warn("a delivery report matches no message, and too many such wait already", "carrier", d.Carrier, "message_id", d.Keys[0])
+		if tx.now.Sub(tx.ex.crowded).Abs() >= crowdedEvery {
+			tx.ex.crowded = tx.now
+			tx.ex.rt.log.Warn("a delivery report matches no message, and too many such wait already", "carrier", d.Carrier, "message_id", d.Keys[0])
+		}
 		return nil
 	}
 	for _, key := range d.Keys {

@@ -174,7 +174,7 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 	if err != nil || !person.exists {
 		return err
 	}
-	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars}
+	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
+	"trunkline/flowengine/tariff"
 )
 
 // Counts are the metrics of one element, in one version of its flow or in all.
@@ -17,6 +18,7 @@ type Counts struct {
 	Sent      uint64 // units that a carrier accepted (rule M3)
 	Delivered uint64 // messages with a positive final report
 	Failed    uint64 // messages that were not sent, or not delivered
+	Unknown   uint64 // of Sent, units whose cost is not known (rule C1)
 }
 
 func (c *Counts) add(o Counts) {
@@ -25,6 +27,7 @@ func (c *Counts) add(o Counts) {
 	c.Sent += o.Sent
 	c.Delivered += o.Delivered
 	c.Failed += o.Failed
+	c.Unknown += o.Unknown
 }
 
 // ElementKey names an element of one version.
@@ -41,6 +44,9 @@ type Tally struct {
 	Refused  map[string]uint64 // by reason
 	Elements map[ElementKey]*Counts
 	Goals    map[GoalKey]*GoalCounts
+	// Recipients are the persons to whom at least one message was submitted (rule M6).
+	Recipients uint64
+	Costs      map[CostKey]tariff.Money
 }
 
 // GoalKey names a goal, overall or for one branch of a split (element/port).
@@ -61,7 +67,7 @@ func (c *GoalCounts) add(o GoalCounts) {
 
 // NewTally makes an empty tally.
 func NewTally() *Tally {
-	return &Tally{Exited: map[string]uint64{}, Refused: map[string]uint64{}, Elements: map[ElementKey]*Counts{}, Goals: map[GoalKey]*GoalCounts{}}
+	return &Tally{Exited: map[string]uint64{}, Refused: map[string]uint64{}, Elements: map[ElementKey]*Counts{}, Goals: map[GoalKey]*GoalCounts{}, Costs: map[CostKey]tariff.Money{}}
 }
 
 // Count adds one event of the flow.
@@ -76,6 +82,10 @@ func (t *Tally) Count(e *flowengine.Event) {
 	case flowengine.GoalAnchored, flowengine.GoalReached:
 		t.countGoal(e)
 		return
+	case flowengine.Accepted, flowengine.Failed:
+		if e.First {
+			t.Recipients++
+		}
 	}
 	if e.Element == "" {
 		return
@@ -89,10 +99,12 @@ func (t *Tally) Count(e *flowengine.Event) {
 		}
 	case flowengine.Accepted:
 		t.element(e).Sent += uint64(e.Units)
+		t.countCost(e)
 	case flowengine.Failed:
 		c := t.element(e)
 		c.Failed++
 		c.Sent += uint64(e.Units) // parts that were taken before one was refused
+		t.countCost(e)
 	case flowengine.Reported:
 		if e.First {
 			t.element(e).Delivered++
@@ -162,6 +174,7 @@ func (t *Tally) Add(o *Tally) {
 	for k, c := range o.Goals {
 		t.goal(k).add(*c)
 	}
+	t.addCosts(o)
 }
 
 // ByElement sums the versions of each element.
@@ -179,7 +192,8 @@ func (t *Tally) ByElement() map[string]Counts {
 func (t *Tally) Equal(o *Tally) bool {
 	return t.Entered == o.Entered && maps.Equal(t.Exited, o.Exited) && maps.Equal(t.Refused, o.Refused) &&
 		maps.EqualFunc(t.Elements, o.Elements, func(a, b *Counts) bool { return *a == *b }) &&
-		maps.EqualFunc(t.Goals, o.Goals, func(a, b *GoalCounts) bool { return *a == *b })
+		maps.EqualFunc(t.Goals, o.Goals, func(a, b *GoalCounts) bool { return *a == *b }) &&
+		t.Recipients == o.Recipients && maps.Equal(t.Costs, o.Costs)
 }
 
 func (t *Tally) append(b []byte) []byte {
@@ -194,7 +208,8 @@ func (t *Tally) append(b []byte) []byte {
 			b = record.AppendUint(b, 4, c.Unique)
 			b = record.AppendUint(b, 5, c.Sent)
 			b = record.AppendUint(b, 6, c.Delivered)
-			return record.AppendUint(b, 7, c.Failed)
+			b = record.AppendUint(b, 7, c.Failed)
+			return record.AppendUint(b, 8, c.Unknown)
 		})
 	}
 	for k, c := range t.Goals {
@@ -206,7 +221,7 @@ func (t *Tally) append(b []byte) []byte {
 			return record.AppendUint(b, 5, c.Events)
 		})
 	}
-	return b
+	return t.appendCosts(b)
 }
 
 func appendReasons(b []byte, num int, m map[string]uint64) []byte {
@@ -247,6 +262,8 @@ func decodeTally(b []byte) (*Tally, error) {
 					c.Delivered = f.Uint
 				case 7:
 					c.Failed = f.Uint
+				case 8:
+					c.Unknown = f.Uint
 				}
 				return nil
 			})
@@ -254,6 +271,10 @@ func decodeTally(b []byte) (*Tally, error) {
 			return err
 		case 5:
 			return decodeGoalCounts(f.Bytes, t.Goals)
+		case tallyCost:
+			return decodeCost(f.Bytes, t.Costs)
+		case tallyRecipients:
+			t.Recipients = f.Uint
 		}
 		return nil
 	})

@@ -119,7 +119,40 @@ func (s *Server) authenticated(ctx huma.Context, next func(huma.Context)) {
 		refuse(newProblem(http.StatusTooManyRequests, "too many requests with this key").again(wait))
 		return
 	}
+	if !s.callers.enter(x.caller, max(1, cap(s.places)/2)) {
+		refuse(newProblem(http.StatusServiceUnavailable, "too many requests with this key are being worked on").again(time.Second))
+		return
+	}
+	defer s.callers.leave(x.caller)
 	next(ctx)
+}
+
+// callers counts the requests that are being worked on, by caller: one who sends
+// its bodies slowly must not take the places of all others.
+type callers struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *callers) enter(name string, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n[name] >= most {
+		return false
+	}
+	if c.n == nil {
+		c.n = map[string]int{}
+	}
+	c.n[name]++
+	return true
+}
+
+func (c *callers) leave(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n[name]--; c.n[name] == 0 {
+		delete(c.n, name)
+	}
 }
 
 func unauthorised(detail, parameters string) *Problem {

@@ -170,6 +170,21 @@ func TestPlaces(t *testing.T) {
 	s.get(People, "/v1/people").is(200)
 }
 
+// One caller, who may send its bodies slowly, gets half of the places at most.
+func TestPlacesOfOneCaller(t *testing.T) {
+	s := newSite(t, options{change: func(c *Config) { c.Requests = 4 }})
+	for range 2 {
+		if !s.api.callers.enter("key:people", 2) {
+			t.Fatal("there is no place")
+		}
+	}
+	a := s.get(People, "/v1/people").is(503)
+	expect(t, "Retry-After", a.header.Get("Retry-After"), "1")
+	s.get(Flows, "/v1/flows").is(200) // another key
+	s.api.callers.leave("key:people")
+	s.get(People, "/v1/people").is(200)
+}
+
 // A panic is answered, and the log tells what it was under the id of the answer.
 func TestPanic(t *testing.T) {
 	s := newSite(t, options{change: nil})

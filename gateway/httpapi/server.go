@@ -59,6 +59,7 @@ type Server struct {
 	ring     atomic.Pointer[keyring]
 	buckets  *buckets // by key
 	failures *buckets // by address
+	callers  callers  // at work
 	places   chan struct{}
 	mux      *http.ServeMux
 	api      huma.API

@@ -120,9 +120,13 @@ func happening(e *flowengine.Event) string {
 	case flowengine.Queued:
 		return strings.TrimSpace("a message was queued " + at)
 	case flowengine.Accepted:
-		return fmt.Sprintf("the carrier took %d part(s) of %s", e.Units, at)
+		return fmt.Sprintf("the carrier took %d part(s) of %s%s", e.Units, at, viewCharge(e))
 	case flowengine.Failed:
-		return fmt.Sprintf("a message of %s was not sent: %s", at, e.Detail)
+		text := fmt.Sprintf("a message of %s was not sent: %s", at, e.Detail)
+		if e.Units > 0 {
+			text += fmt.Sprintf(", after %d part(s)%s", e.Units, viewCharge(e))
+		}
+		return text
 	case flowengine.Reported:
 		return fmt.Sprintf("a message of %s was %s", at, e.Detail)
 	case flowengine.NotSent:
@@ -139,20 +143,22 @@ func happening(e *flowengine.Event) string {
 
 // Flow is a flow with its counters.
 type Flow struct {
-	ID        string            `json:"id" doc:"Id of the flow."`
-	Name      string            `json:"name" doc:"Name for people."`
-	State     string            `json:"state" doc:"draft, scheduled, active, paused, finishing, finished or cancelled."`
-	Removed   bool              `json:"removed,omitempty" doc:"It is no longer configured."`
-	Launched  time.Time         `json:"launched" doc:"When it was launched."`
-	Version   uint32            `json:"version" doc:"Newest version."`
-	Published time.Time         `json:"published" doc:"When that was published."`
-	Inside    uint64            `json:"inside" doc:"Persons inside."`
-	Entered   uint64            `json:"entered" doc:"Entries."`
-	Exited    map[string]uint64 `json:"exited" doc:"Exits by reason."`
-	Refused   map[string]uint64 `json:"refused" doc:"Refused entries by reason."`
-	Sent      uint64            `json:"messages_sent" doc:"Parts of messages that carriers accepted."`
-	Elements  []Element         `json:"elements" nullable:"false" doc:"Counters of the elements."`
-	Entries   []Entry           `json:"entries,omitempty" doc:"Entry points of type flow_api."`
+	ID         string            `json:"id" doc:"Id of the flow."`
+	Name       string            `json:"name" doc:"Name for people."`
+	State      string            `json:"state" doc:"draft, scheduled, active, paused, finishing, finished or cancelled."`
+	Removed    bool              `json:"removed,omitempty" doc:"It is no longer configured."`
+	Launched   time.Time         `json:"launched" doc:"When it was launched."`
+	Version    uint32            `json:"version" doc:"Newest version."`
+	Published  time.Time         `json:"published" doc:"When that was published."`
+	Inside     uint64            `json:"inside" doc:"Persons inside."`
+	Entered    uint64            `json:"entered" doc:"Entries."`
+	Exited     map[string]uint64 `json:"exited" doc:"Exits by reason."`
+	Refused    map[string]uint64 `json:"refused" doc:"Refused entries by reason."`
+	Sent       uint64            `json:"messages_sent" doc:"Parts of messages that carriers accepted."`
+	Recipients uint64            `json:"recipients" doc:"Persons to whom at least one message was submitted."`
+	Cost       Cost              `json:"cost" doc:"What the messages cost."`
+	Elements   []Element         `json:"elements" nullable:"false" doc:"Counters of the elements."`
+	Entries    []Entry           `json:"entries,omitempty" doc:"Entry points of type flow_api."`
 }
 
 // Element is the counters of an element.
@@ -164,6 +170,7 @@ type Element struct {
 	Sent      uint64 `json:"messages_sent" doc:"Parts of messages that carriers accepted."`
 	Delivered uint64 `json:"delivered" doc:"Messages that were delivered."`
 	Failed    uint64 `json:"failed" doc:"Messages that were not sent or not delivered."`
+	Cost      Cost   `json:"cost" doc:"What the messages cost."`
 }
 
 // Entry is an entry point of the Flow API.
@@ -182,6 +189,7 @@ func ViewFlows(all []runtime.FlowStatus, entries func(flow string) []Entry) []Fl
 		v := Flow{
 			ID: f.ID, Name: f.Name, State: f.State.String(), Removed: f.Removed, Launched: f.Launched, Version: f.Newest, Published: f.Published,
 			Inside: f.Inside, Entered: f.Counts.Entered, Exited: f.Counts.Exited, Refused: f.Counts.Refused, Elements: []Element{},
+			Recipients: f.Counts.Recipients, Cost: ViewCost(f.Counts.Cost(nil)),
 		}
 		if entries != nil {
 			v.Entries = entries(f.ID)
@@ -193,7 +201,7 @@ func ViewFlows(all []runtime.FlowStatus, entries func(flow string) []Entry) []Fl
 		add := func(ids []string, retired bool) {
 			for _, id := range ids {
 				c := counts[id]
-				v.Elements = append(v.Elements, Element{id, retired, c.Total, c.Unique, c.Sent, c.Delivered, c.Failed})
+				v.Elements = append(v.Elements, Element{id, retired, c.Total, c.Unique, c.Sent, c.Delivered, c.Failed, ViewCost(f.Counts.CostOf(id))})
 			}
 		}
 		add(f.Elements, false)

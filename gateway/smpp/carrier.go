@@ -155,16 +155,49 @@ func (c *carrier) usable() bool { return c.able.Load() > 0 && !c.stopped.Load() 
 func (c *carrier) enqueue(j *job) {
 	limit := c.edge.current.Load().config.Queue
 	c.mu.Lock()
-	if c.queue.len() >= limit {
+	j.queued = c.edge.clock()
+	if c.queue.len() >= limit || c.queue.len() >= crowd && c.late(j.queued) {
 		c.mu.Unlock()
-		c.metrics.full.Inc()
-		j.retry(c.name, "queue_full", jitter(2*time.Second))
+		c.turnAway(j)
 		return
 	}
 	c.queue.push(j)
 	over := c.send()
 	c.mu.Unlock()
 	finish(over)
+}
+
+// A carrier that takes messages slowly or not at all must not hold all that the
+// core has on its way, or the others would stand still with it. So when its first
+// message waits for long, few may wait behind it.
+const (
+	crowd      = 256 // messages
+	crowdAfter = 2 * time.Second
+)
+
+// late reports that the first message has waited for long; c.mu is held.
+func (c *carrier) late(now int64) bool {
+	return c.queue.len() > 0 && time.Duration(now-c.queue.first().queued) >= crowdAfter
+}
+
+// disperse turns away what waits behind the first ones of a slow carrier.
+func (c *carrier) disperse() {
+	c.mu.Lock()
+	var away []*job
+	if c.late(c.edge.clock()) {
+		n := 0
+		away = c.queue.remove(func(j *job) bool { n++; return n > crowd && j.sent == 0 })
+	}
+	c.mu.Unlock()
+	for _, j := range away {
+		c.turnAway(j)
+	}
+}
+
+// turnAway gives a message back to the core, to come again later and later.
+func (c *carrier) turnAway(j *job) {
+	c.metrics.full.Inc()
+	j.retry(c.name, "queue_full", backoff(int(j.m.Attempt)+1, 2*time.Second, time.Minute))
 }
 
 // pump sends what can be sent.
@@ -182,6 +215,7 @@ func (c *carrier) pump() {
 // resume sends the next part of a job before all that waits.
 func (c *carrier) resume(j *job) {
 	c.mu.Lock()
+	j.queued = c.edge.clock()
 	c.queue.pushFront(j)
 	over := c.send()
 	c.mu.Unlock()
@@ -323,6 +357,7 @@ func (c *carrier) sweep(now time.Time) {
 	if !c.usable() { // the last bind ended while a job was put into the queue
 		c.flush()
 	}
+	c.disperse()
 	c.pump()
 }
 

@@ -43,6 +43,7 @@ type job struct {
 	code       string     // of the last refusal
 
 	carrier *carrier // which has it
+	queued  int64    // edge clock when it came into its queue
 	parts   []text.Part
 	method  text.Method
 	charge  int // parts of the message as operators count them (rule M4)

@@ -373,6 +373,37 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
+// A peer that answers nothing holds few messages: what the core has on its way
+// must be free for the other carriers.
+func TestSlowCarrierHoldsFew(t *testing.T) {
+	a := routed(bindsIn("a"))
+	a.Window = 1
+	a.Timers.EnquireLink, a.Timers.Response, a.Timers.Late = 0, time.Hour, time.Hour
+	piped(t, newTestCore(), a, func(w *world, p *peer) {
+		c := w.edge.current.Load().carriers["a"]
+		results := make(chan gateway.Result, 2000)
+		send := func() { w.edge.Send(t.Context(), hello(), func(r gateway.Result) { results <- r }) }
+		w.edge.current.Load().config.Queue = 10_000
+		for range 1000 {
+			send()
+		}
+		p.expect2(pdu.IDDeliverSM)
+		c.sweep(w.edge.now())
+		if n := len(results); n != 0 {
+			t.Errorf("%d messages were turned away at once", n)
+		}
+		time.Sleep(crowdAfter)
+		c.sweep(w.edge.now())
+		send()
+		if n, want := len(results), 1000-1-crowd+1; n != want {
+			t.Fatalf("%d messages were turned away, want %d", n, want)
+		}
+		if r := <-results; r.Fate != gateway.FateRetry || r.Code != "queue_full" || r.After <= 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // While the first carrier is away the second gets its messages; those that wait
 // for it go there too.
 func TestFailoverWhenBindsEnd(t *testing.T) {

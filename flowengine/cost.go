@@ -1,0 +1,90 @@
+package flowengine
+
+import (
+	"fmt"
+
+	"trunkline/flowengine/record"
+	"trunkline/flowengine/tariff"
+)
+
+// WithTariffs gives the set what messages cost. It belongs to the making of a
+// set and returns s; without it the cost of everything is unknown.
+func (s *Set) WithTariffs(t *tariff.Table) *Set {
+	s.tariffs = t
+	return s
+}
+
+// Charge is what a carrier asks for the parts that it took (rules C1, C2). It
+// is fixed when they are taken: later tariffs don't touch it (rule C4). The
+// zero Charge is of what has no price by its nature.
+type Charge struct {
+	Cost     tariff.Money
+	Currency tariff.Currency // of Cost; none: there is no price, or it is unknown
+	// CostUnknown says that no tariff tells the price. It is not 0 then.
+	CostUnknown bool
+}
+
+// Priced reports whether the event has a cost that is known; it may be 0.
+func (c Charge) Priced() bool { return c.Currency != tariff.Currency{} }
+
+// Amount is the cost of an event that is Priced.
+func (c Charge) Amount() tariff.Amount { return tariff.Amount{Money: c.Cost, Currency: c.Currency} }
+
+// charge prices what a carrier took of a message at this moment. Requests to
+// APIs have no price: nobody charges for them.
+func (st *step) charge(r *SendResult) Charge {
+	if r.Parts == 0 || r.Channel == ChannelHTTP {
+		return Charge{}
+	}
+	price, known := st.set.tariffs.Message(r.Channel, tariff.Outbound, r.To, int(r.Parts), st.now)
+	if !known {
+		return Charge{CostUnknown: true}
+	}
+	return Charge{Cost: price.Total.Money, Currency: price.Total.Currency}
+}
+
+// contacted notes that something was submitted to the person, and reports
+// whether it is the first time in this flow (rule M6).
+func (st *step) contacted(r *SendResult) (first bool) {
+	if r.Parts == 0 || r.Channel == ChannelHTTP || r.Origin.Flow == "" {
+		return false
+	}
+	m := st.passages.Membership(r.Origin.Flow)
+	if m.Contacted {
+		return false
+	}
+	m.Contacted = true
+	st.result.PassagesChanged = true
+	return true
+}
+
+// The numbers of a Charge in the stored form of an event.
+const (
+	eventCost        = 9
+	eventCurrency    = 10
+	eventCostUnknown = 11
+)
+
+func (c *Charge) append(b []byte) []byte {
+	b = record.AppendInt(b, eventCost, int64(c.Cost))
+	if c.Priced() {
+		b = record.AppendBytes(b, eventCurrency, c.Currency[:])
+	}
+	return record.AppendBool(b, eventCostUnknown, c.CostUnknown)
+}
+
+// decode reads a field that append may have written.
+func (c *Charge) decode(f record.Field) error {
+	switch f.Num {
+	case eventCost:
+		c.Cost = tariff.Money(f.Int())
+	case eventCurrency:
+		var err error
+		if c.Currency, err = tariff.ParseCurrency(string(f.Bytes)); err != nil {
+			return fmt.Errorf("%w: %w", record.ErrDamaged, err)
+		}
+	case eventCostUnknown:
+		c.CostUnknown = f.Bool()
+	}
+	return nil
+}
