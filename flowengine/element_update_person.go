@@ -75,19 +75,9 @@ func (e *UpdatePerson) Check(c *Checker) {
 
 // Arrive computes all values, and writes them when each fits its attribute.
 func (e *UpdatePerson) Arrive(x *Passage) Outcome {
-	values := make([]Value, len(e.writes))
-	for i, w := range e.writes {
-		values[i] = w.constant
-		if w.computed == nil {
-			continue
-		}
-		given, err := w.computed.Value(x)
-		if err != nil || given == nil { // what is missing is no value; null in the file unsets
-			return Take(portInvalid)
-		}
-		if values[i], err = x.Set.Schema.Coerce(w.attribute, given); err != nil {
-			return Take(portInvalid)
-		}
+	values, ok := compute(x, e.writes, x.Set.Schema.Coerce)
+	if !ok {
+		return Take(portInvalid)
 	}
 	for i, w := range e.writes {
 		if x.Person.Attrs.Set(w.attribute, values[i]) {
@@ -95,4 +85,25 @@ func (e *UpdatePerson) Arrive(x *Passage) Outcome {
 		}
 	}
 	return Take(portDone)
+}
+
+// compute gives the values of writes, each made to fit by coerce. It is false
+// when one has no value, or none that fits: what is missing is no value, while
+// null in the file unsets (rule X7).
+func compute(x *Passage, writes []write, coerce func(name string, given any) (Value, error)) (values []Value, ok bool) {
+	values = make([]Value, len(writes))
+	for i, w := range writes {
+		values[i] = w.constant
+		if w.computed == nil {
+			continue
+		}
+		given, err := w.computed.Value(x)
+		if err != nil || given == nil {
+			return nil, false
+		}
+		if values[i], err = coerce(w.attribute, given); err != nil {
+			return nil, false
+		}
+	}
+	return values, true
 }

@@ -50,21 +50,8 @@ func (e *UpdateVariable) Check(c *Checker) {
 
 // Arrive computes all values, and writes them when each is one.
 func (e *UpdateVariable) Arrive(x *Passage) Outcome {
-	values := make([]Value, len(e.writes))
-	for i, w := range e.writes {
-		values[i] = w.constant
-		if w.computed == nil {
-			continue
-		}
-		given, err := w.computed.Value(x)
-		if err != nil || given == nil {
-			return Take(portInvalid)
-		}
-		if values[i], err = infer(given); err != nil {
-			return Take(portInvalid)
-		}
-	}
-	if !x.SetVars(e.writes, values) {
+	values, ok := compute(x, e.writes, func(_ string, given any) (Value, error) { return infer(given) })
+	if !ok || !x.SetVars(e.writes, values) {
 		return Take(portInvalid)
 	}
 	return Take(portDone)

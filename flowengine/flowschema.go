@@ -13,13 +13,28 @@ func FlowSchema(o strict.SchemaOptions) map[string]any { return strict.Schema(de
 
 // JSONSchema tells the types apart, so that each gets its own options and ports.
 func (e *elementNode) JSONSchema() map[string]any {
+	types := make([]typeSchema, len(elementTypes))
+	for i, t := range elementTypes {
+		types[i] = typeSchema{t.name, t.doc, t.schema()}
+	}
+	return oneOfTypes(types)
+}
+
+// typeSchema is the schema of what has a certain type.
+type typeSchema struct {
+	name, doc string
+	schema    map[string]any
+}
+
+// oneOfTypes is the schema of what its key `type` tells apart.
+func oneOfTypes(types []typeSchema) map[string]any {
 	var names, cases []any
 	var about []string
-	for _, t := range elementTypes {
+	for _, t := range types {
 		names = append(names, t.name)
 		about = append(about, t.name+": "+t.doc)
 		is := map[string]any{"properties": map[string]any{"type": map[string]any{"const": t.name}}, "required": []any{"type"}}
-		cases = append(cases, map[string]any{"if": is, "then": t.schema()})
+		cases = append(cases, map[string]any{"if": is, "then": t.schema})
 	}
 	return map[string]any{
 		"type": "object", "required": []any{"type"}, "allOf": cases,

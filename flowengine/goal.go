@@ -20,9 +20,6 @@ type Goal struct {
 	filter EventFilter
 }
 
-// key names what the goal counts: a change of it begins a new count.
-func (g *Goal) key() string { return g.ID }
-
 // GoalState is how a person stands to a goal.
 type GoalState struct {
 	Goal string
@@ -73,7 +70,7 @@ func (st *step) anchor(run *Run, element string) {
 		if g.Anchor != element {
 			continue
 		}
-		s := st.passages.Membership(run.Flow).goalState(g.key())
+		s := st.passages.Membership(run.Flow).goalState(g.ID)
 		first := s.Anchor.IsZero()
 		if s.Converted { // one conversion per person (rule G3)
 			continue
@@ -90,7 +87,7 @@ func (st *step) anchor(run *Run, element string) {
 func (st *step) branched(run *Run, branch string) {
 	run.Branch = branch
 	for _, g := range st.set.goalsOf(run.Flow) {
-		s := st.passages.Membership(run.Flow).goalState(g.key())
+		s := st.passages.Membership(run.Flow).goalState(g.ID)
 		if s.Anchor.IsZero() || s.Converted || s.Branch == branch {
 			continue
 		}
@@ -113,7 +110,7 @@ func (st *step) scoreGoals(e *Happened) {
 }
 
 func (st *step) scoreGoal(m *Membership, g *Goal, e *Happened) {
-	j, ok := slices.BinarySearchFunc(m.Goals, g.key(), func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
+	j, ok := slices.BinarySearchFunc(m.Goals, g.ID, func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
 	if !ok {
 		return
 	}
@@ -176,7 +173,7 @@ func (st *step) countBack(c *CountBack) {
 		return
 	}
 	m := &st.passages.Flows[i]
-	s := m.goalState(goal.key())
+	s := m.goalState(goal.ID)
 	if !s.Anchor.IsZero() { // it counts already
 		return
 	}

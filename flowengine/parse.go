@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,25 +84,9 @@ func didYouMean(word string, known []string) string { return strict.DidYouMean(w
 
 // UnmarshalNode reads an element: its type says which options it may have.
 func (e *elementNode) UnmarshalNode(n *strict.Node) error {
-	if n.Kind != strict.Map {
-		n.Mistyped("an element with a type", "")
-		return nil
-	}
-	typ := n.Field("type")
-	if typ == nil {
-		n.Report(`"type" is missing`, "the types are "+strings.Join(elementTypeNames(), ", "))
-		return nil
-	}
-	typ.Decode(&e.Type)
+	e.Type = readType(n, "an element", "element", elementTypeNames())
 	element := newElement(e.Type)
 	if element == nil {
-		if typ.Kind == strict.String {
-			hint := didYouMean(e.Type, elementTypeNames())
-			if hint == "" {
-				hint = "; the types are " + strings.Join(elementTypeNames(), ", ")
-			}
-			typ.Errorf("there is no element type %q%s", shorten(e.Type), hint)
-		}
 		return nil
 	}
 	if on := n.Field("on"); on != nil {
@@ -110,6 +95,29 @@ func (e *elementNode) UnmarshalNode(n *strict.Node) error {
 	n.DecodeFields(element, "type", "on")
 	e.Element = element
 	return nil
+}
+
+// readType reads the key `type` of what has one, and reports one that is missing
+// or not known. a and what name the thing in messages.
+func readType(n *strict.Node, a, what string, names []string) (name string) {
+	if n.Kind != strict.Map {
+		n.Mistyped(a+" with a type", "")
+		return ""
+	}
+	typ := n.Field("type")
+	if typ == nil {
+		n.Report(`"type" is missing`, "the types are "+strings.Join(names, ", "))
+		return ""
+	}
+	typ.Decode(&name)
+	if typ.Kind == strict.String && !slices.Contains(names, name) {
+		hint := didYouMean(name, names)
+		if hint == "" {
+			hint = "; the types are " + strings.Join(names, ", ")
+		}
+		typ.Errorf("there is no %s type %q%s", what, shorten(name), hint)
+	}
+	return name
 }
 
 // UnmarshalNode reads `any`, a keyword or a list of keywords. The keyword "any"

@@ -1,10 +1,6 @@
 package flowengine
 
-import (
-	"strings"
-
-	"trunkline/configs/strict"
-)
+import "trunkline/configs/strict"
 
 // Trigger is what lets people in through an entry point. Its implementation is a
 // struct whose fields are the entry point's options in a flow file; everything
@@ -67,25 +63,9 @@ type entryNode struct {
 
 // UnmarshalNode reads an entry point: its type says which options it may have.
 func (e *entryNode) UnmarshalNode(n *strict.Node) error {
-	if n.Kind != strict.Map {
-		n.Mistyped("an entry point with a type", "")
-		return nil
-	}
-	typ := n.Field("type")
-	if typ == nil {
-		n.Report(`"type" is missing`, "the types are "+strings.Join(triggerTypeNames(), ", "))
-		return nil
-	}
-	typ.Decode(&e.Type)
+	e.Type = readType(n, "an entry point", "entry point", triggerTypeNames())
 	trigger := newTrigger(e.Type)
 	if trigger == nil {
-		if typ.Kind == strict.String {
-			hint := didYouMean(e.Type, triggerTypeNames())
-			if hint == "" {
-				hint = "; the types are " + strings.Join(triggerTypeNames(), ", ")
-			}
-			typ.Errorf("there is no entry point type %q%s", shorten(e.Type), hint)
-		}
 		return nil
 	}
 	n.DecodeFields(trigger, "type")
@@ -95,18 +75,11 @@ func (e *entryNode) UnmarshalNode(n *strict.Node) error {
 
 // JSONSchema tells the types apart, so that each gets its own options.
 func (e *entryNode) JSONSchema() map[string]any {
-	var names, cases []any
-	var about []string
-	for _, t := range triggerTypes {
-		names = append(names, t.name)
-		about = append(about, t.name+": "+t.doc)
-		is := map[string]any{"properties": map[string]any{"type": map[string]any{"const": t.name}}, "required": []any{"type"}}
-		cases = append(cases, map[string]any{"if": is, "then": t.schema()})
+	types := make([]typeSchema, len(triggerTypes))
+	for i, t := range triggerTypes {
+		types[i] = typeSchema{t.name, t.doc, t.schema()}
 	}
-	return map[string]any{
-		"type": "object", "required": []any{"type"}, "allOf": cases,
-		"properties": map[string]any{"type": map[string]any{"enum": names, "description": strings.Join(about, "\n")}},
-	}
+	return oneOfTypes(types)
 }
 
 // schema describes the entry points of a type.

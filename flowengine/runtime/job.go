@@ -22,7 +22,6 @@ type job struct {
 	kind jobKind
 	flow string
 	what string // entry point or goal
-	day  string // of a daily job
 }
 
 type jobKind uint8
@@ -49,8 +48,7 @@ func jobProgressKey(s flowengine.Shard, id string) []byte {
 func (j *job) append(b []byte) []byte {
 	b = record.AppendUint(b, 1, uint64(j.kind))
 	b = record.AppendString(b, 2, j.flow)
-	b = record.AppendString(b, 3, j.what)
-	return record.AppendString(b, 4, j.day)
+	return record.AppendString(b, 3, j.what)
 }
 
 func decodeJob(id string, b []byte) (*job, error) {
@@ -63,8 +61,6 @@ func decodeJob(id string, b []byte) (*job, error) {
 			j.flow = string(f.Bytes)
 		case 3:
 			j.what = string(f.Bytes)
-		case 4:
-			j.day = string(f.Bytes)
 		}
 		return nil
 	})
@@ -270,7 +266,7 @@ func (rt *Runtime) dailyJobs(ctx context.Context) error {
 					continue
 				}
 				day := now.In(zone).Format(time.DateOnly)
-				jobs = append(jobs, &job{id: fmt.Sprintf("daily/%s/%s/%s", f.ID, e.ID, day), kind: jobDaily, flow: f.ID, what: e.ID, day: day})
+				jobs = append(jobs, &job{id: fmt.Sprintf("daily/%s/%s/%s", f.ID, e.ID, day), kind: jobDaily, flow: f.ID, what: e.ID})
 			}
 		}
 	}

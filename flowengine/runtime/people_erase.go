@@ -188,9 +188,7 @@ func concerns(row *Message, id flowengine.PersonID, addresses []flowengine.Addre
 
 // unalias makes an address lead to a person no more.
 func (tx *txn) unalias(a flowengine.Address, id flowengine.PersonID) error {
-	body := record.AppendUint(nil, 1, uint64(a.Kind))
-	body = record.AppendString(body, 2, a.Value)
-	return tx.relay(&relay{Target: a.Shard(), Kind: relayUnalias, Body: record.AppendBytes(body, 3, id[:])})
+	return tx.relay(&relay{Target: a.Shard(), Kind: relayUnalias, Body: appendAlias(a, id)})
 }
 
 // receiveUnalias also withdraws what nobody but the person was to get at the

@@ -131,9 +131,14 @@ func decodeRelay(b []byte) (*relay, error) {
 
 // alias lets an address of a person lead to the person.
 func (tx *txn) alias(a flowengine.Address, id flowengine.PersonID) error {
+	return tx.relay(&relay{Target: a.Shard(), Kind: relayAlias, Body: appendAlias(a, id)})
+}
+
+// appendAlias is what decodeAlias reads.
+func appendAlias(a flowengine.Address, id flowengine.PersonID) []byte {
 	body := record.AppendUint(nil, 1, uint64(a.Kind))
 	body = record.AppendString(body, 2, a.Value)
-	return tx.relay(&relay{Target: a.Shard(), Kind: relayAlias, Body: record.AppendBytes(body, 3, id[:])})
+	return record.AppendBytes(body, 3, id[:])
 }
 
 func (tx *txn) receiveAlias(body []byte) error {
