@@ -108,6 +108,7 @@ func (b *builder) build() *Version {
 	b.questions()
 	b.messages()
 	b.walk()
+	b.winners()
 	return b.version
 }
 

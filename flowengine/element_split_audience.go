@@ -12,10 +12,11 @@ import (
 const wholeAudience = 10_000
 
 // SplitAudience sends each person down one of several branches, by chance but
-// always the same (rules P1–P4).
+// always the same (rules P1–P4), until one of them has won (rule P6).
 type SplitAudience struct {
 	Branches []SplitBranch `yaml:"branches" required:"true" doc:"Between 2 and 20 branches; their shares sum to exactly 100."`
 	Assign   string        `yaml:"assign" enum:"sticky,per_entry" default:"sticky" doc:"sticky: a person takes the same branch at every entry. per_entry: each entry is drawn anew."`
+	Winner   *SplitWinner  `yaml:"winner" doc:"Lets the best branch take everybody, once it has proved to be better."`
 }
 
 // SplitBranch is one way through a split.
@@ -50,8 +51,11 @@ func (e *SplitAudience) branches() []string {
 	return next
 }
 
-// Arrive chooses the branch by the person's bucket.
+// Arrive chooses the branch by the person's bucket, unless one has won.
 func (e *SplitAudience) Arrive(x *Passage) Outcome {
+	if i, ok := x.won(e); ok { // P6
+		return Branch(branchPort(i), e.Branches[i].Next)
+	}
 	entry := uint32(0)
 	if e.Assign == "per_entry" { // P3
 		entry = x.Run.Number

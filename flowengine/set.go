@@ -41,6 +41,7 @@ type Flow struct {
 	Launched time.Time
 	Newest   *Version   // takes new entries
 	Versions []*Version // those with people in them, and Newest; any order
+	Winners  []Winner   // of its splits
 
 	goals []*Goal // of Newest
 }

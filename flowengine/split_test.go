@@ -65,7 +65,7 @@ func TestSplitsAreIndependent(t *testing.T) {
 	column := map[string]int{"a": 0, "b": 1, "c": 2}
 	const people = 200_000
 	var joint [3][3]float64
-	x := &Passage{Version: &Version{Flow: "f"}, Person: new(Person), Run: new(Run)}
+	x := &Passage{Set: new(Set), Version: &Version{Flow: "f"}, Person: new(Person), Run: new(Run)}
 	for i := range people {
 		x.Person.ID = NewPersonID(Address{Phone, strconv.Itoa(385910000000 + i)}, 0)
 		x.Element = "first"
@@ -93,7 +93,7 @@ func TestSplitsAreIndependent(t *testing.T) {
 
 // P3: sticky over entries and versions, drawn anew per entry on demand.
 func TestSplitAssignment(t *testing.T) {
-	x := &Passage{Version: &Version{Flow: "f"}, Person: &Person{ID: NewPersonID(Address{Phone, "1"}, 0)}, Run: &Run{Number: 1}, Element: "ab"}
+	x := &Passage{Set: new(Set), Version: &Version{Flow: "f"}, Person: &Person{ID: NewPersonID(Address{Phone, "1"}, 0)}, Run: &Run{Number: 1}, Element: "ab"}
 	half := []SplitBranch{{Share: 5000, Next: "a"}, {Share: 5000, Next: "b"}}
 	sticky, fresh := &SplitAudience{Branches: half, Assign: "sticky"}, &SplitAudience{Branches: half, Assign: "per_entry"}
 	first, seen := sticky.Arrive(x), map[string]bool{}

@@ -88,6 +88,7 @@ func (d *daemon) controlHandler() http.Handler {
 		return viewPerson(p), nil
 	})
 	d.controlAPI(handle)
+	d.controlResults(handle)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

@@ -127,6 +127,25 @@ func ReadTallies(store storage.Reader) (map[string]*Tally, error) {
 	return sums, nil
 }
 
+// readTally sums the stored counters of one flow.
+func readTally(store storage.Reader, flow string) (*Tally, error) {
+	sum := NewTally()
+	for s := range flowengine.Shard(flowengine.Shards) {
+		var damaged error
+		err := store.Scan(append(append(appendPrefix(nil, s, kindTally), flow...), 0), nil, func(_, value []byte) bool {
+			var t *Tally
+			if t, damaged = decodeTally(value); damaged == nil {
+				sum.Add(t)
+			}
+			return damaged == nil
+		})
+		if err = firstError(err, damaged); err != nil {
+			return nil, err
+		}
+	}
+	return sum, nil
+}
+
 // Recount sums the histories of all persons (rule M5). It must agree with
 // ReadTallies of the same moment while no history is older than Options.History.
 func Recount(store storage.Reader) (map[string]*Tally, error) {

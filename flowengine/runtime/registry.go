@@ -37,6 +37,8 @@ type flowRecord struct {
 	launched time.Time
 	removed  bool // no longer configured: it drains
 	versions []versionRecord
+	// experiments are the splits for which a winner is looked for, or was chosen.
+	experiments []experimentRecord
 }
 
 // versionRecord is one published version; its definition is stored apart.
@@ -77,7 +79,7 @@ func (r *flowRecord) append(b []byte) []byte {
 			return record.AppendTime(b, 3, v.published)
 		})
 	}
-	return b
+	return r.appendExperiments(b)
 }
 
 func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
@@ -104,6 +106,10 @@ func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
 				return nil
 			})
 			r.versions = append(r.versions, v)
+			return err
+		case flowExperiment:
+			x, err := decodeExperiment(f.Bytes)
+			r.experiments = append(r.experiments, x)
 			return err
 		}
 		return nil
@@ -245,7 +251,7 @@ func (rt *Runtime) buildFlows(change *registry) ([]*flowengine.Flow, error) {
 	change.versions = map[string][]*flowengine.Version{}
 	for _, id := range slices.Sorted(maps.Keys(change.records)) {
 		r := change.records[id]
-		f := &flowengine.Flow{ID: id, State: r.state, Launched: r.launched, Newest: change.configured[id]}
+		f := &flowengine.Flow{ID: id, State: r.state, Launched: r.launched, Newest: change.configured[id], Winners: r.winners()}
 		for _, v := range r.versions {
 			if f.Newest != nil && v.ordinal == f.Newest.Ordinal {
 				f.Versions = append(f.Versions, f.Newest)

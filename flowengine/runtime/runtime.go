@@ -225,6 +225,7 @@ func (rt *Runtime) fires() bool { return rt.published.Load() && !rt.draining.Loa
 func (rt *Runtime) keepHouse(ctx context.Context) {
 	rt.lifecycle(ctx)
 	if rt.fires() {
+		rt.judge(ctx)
 		if err := rt.dailyJobs(ctx); err != nil && ctx.Err() == nil {
 			rt.log.Error("the jobs of the day could not begin", "error", err)
 		}

@@ -113,6 +113,7 @@ DELETE /v1/people/{ref}/tags/{tag}
 GET /v1/flows
 GET /v1/flows/{flow}
 GET /v1/flows/{flow}/entries/{entry}/participants/report
+GET /v1/flows/{flow}/results
 GET /v1/people
 GET /v1/people/{ref}
 GET /v1/people/{ref}/events
@@ -120,6 +121,7 @@ GET /v1/people/{ref}/export
 GET /v1/people/{ref}/history
 PATCH /v1/people/{ref}
 POST /v1/events
+POST /v1/flows/{flow}/elements/{element}/winner
 POST /v1/flows/{flow}/entries/{entry}/participants
 POST /v1/flows/{flow}/start
 POST /v1/flows/{flow}/stop

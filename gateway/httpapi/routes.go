@@ -87,6 +87,7 @@ func (s *Server) routes() {
 	s.peopleRoutes()
 	s.eventRoutes()
 	s.flowRoutes()
+	s.resultRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
 }
