@@ -16,6 +16,7 @@ import (
 
 // controlResults serves the results of A/B tests to the tools.
 func (d *daemon) controlResults(handle func(string, func(*http.Request) (any, error))) {
+	handle("GET /flows/{id}/runs", d.runs)
 	handle("GET /flows/{id}/results", func(r *http.Request) (any, error) {
 		all, err := d.rt.Experiments(r.PathValue("id"))
 		return httpapi.ViewResults(all), err

@@ -51,3 +51,38 @@ goals: [{id: bought, event: Bought}]
 	}
 	s.refused([]string{`has no branch "wide"`}, "flow", "winner", "offer", "ab", "wide")
 }
+
+// Who is inside of a flow, as the API and the command line list them.
+func TestRuns(t *testing.T) {
+	t.Parallel()
+	s, key := apiSite(t)
+	g := s.start()
+	if got := s.must("flow", "runs", "invited"); got != "nobody is inside of flow invited\n" {
+		t.Error(got)
+	}
+	for i := range 3 {
+		s.must("event", "send", "--create", "--person", fmt.Sprintf("38591%04d", i), "Bought")
+	}
+	if got := s.must("flow", "runs", "invited", "--limit", "2"); strings.Count(got, "\n") != 3 || !strings.Contains(got, "  bought  ") {
+		t.Error(got)
+	}
+	seen := map[string]bool{}
+	path := "/v1/flows/invited/runs?limit=2"
+	for path != "" {
+		code, out := g.ask(key, "GET", path, nil)
+		if code != 200 {
+			t.Fatal(code, out)
+		}
+		for _, r := range out["runs"].([]any) {
+			seen[r.(map[string]any)["person"].(string)] = true
+		}
+		path = ""
+		if next, ok := out["cursor"].(string); ok {
+			path = "/v1/flows/invited/runs?limit=2&cursor=" + next
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("the API lists %d persons, not 3", len(seen))
+	}
+	s.refused([]string{`there is no flow "invite"`}, "flow", "runs", "invite")
+}

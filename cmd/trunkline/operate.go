@@ -110,7 +110,7 @@ func newFlow(o *options) *cobra.Command {
 		},
 	}
 	stop.Flags().BoolVar(&drain, "drain", false, "let the people inside finish")
-	flow.AddCommand(list, show, start, stop, newFlowPause(o), newFlowResume(o), newFlowEject(o), newFlowCheck(o), newFlowGraph(o), newFlowSimulate(o), newFlowDiff(o), newFlowResults(o), newFlowWinner(o))
+	flow.AddCommand(list, show, start, stop, newFlowPause(o), newFlowResume(o), newFlowEject(o), newFlowCheck(o), newFlowGraph(o), newFlowSimulate(o), newFlowDiff(o), newFlowResults(o), newFlowWinner(o), newFlowRuns(o))
 	return flow
 }
 

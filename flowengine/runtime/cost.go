@@ -132,11 +132,8 @@ type DayTally struct {
 // between; a zero time sets no bound. flow "" stands for all of them.
 func (rt *Runtime) Days(flow string, from, to time.Time) ([]DayTally, error) {
 	if flow != "" {
-		rt.flows.mu.Lock()
-		known, unknown := rt.flows.records[flow] != nil, rt.flows.unknownFlow(flow)
-		rt.flows.mu.Unlock()
-		if !known {
-			return nil, unknown
+		if err := rt.knows(flow); err != nil {
+			return nil, err
 		}
 	}
 	first, last := uint32(0), uint32(math.MaxUint32)

@@ -312,6 +312,16 @@ func (rt *Runtime) inside(flow string, version uint32) (yes bool, err error) {
 	return false, nil
 }
 
+// knows is nil for a flow that is or was configured.
+func (rt *Runtime) knows(flow string) error {
+	rt.flows.mu.Lock()
+	defer rt.flows.mu.Unlock()
+	if rt.flows.records[flow] == nil {
+		return rt.flows.unknownFlow(flow)
+	}
+	return nil
+}
+
 // unknownFlow names what there is instead.
 func (g *registry) unknownFlow(id string) error {
 	known := slices.Sorted(maps.Keys(g.records))

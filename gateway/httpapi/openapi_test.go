@@ -114,6 +114,7 @@ GET /v1/flows
 GET /v1/flows/{flow}
 GET /v1/flows/{flow}/entries/{entry}/participants/report
 GET /v1/flows/{flow}/results
+GET /v1/flows/{flow}/runs
 GET /v1/people
 GET /v1/people/{ref}
 GET /v1/people/{ref}/events

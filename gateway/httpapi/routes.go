@@ -88,6 +88,7 @@ func (s *Server) routes() {
 	s.eventRoutes()
 	s.flowRoutes()
 	s.resultRoutes()
+	s.runRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
 }

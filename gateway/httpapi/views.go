@@ -66,14 +66,14 @@ func ViewPerson(p *runtime.Profile) *Person {
 	for _, k := range p.Person.DoNotContact {
 		v.DoNotContact = append(v.DoNotContact, k.String())
 	}
-	for _, r := range p.Passages.Runs {
-		run := Run{Flow: r.Flow, Version: r.Version, Number: r.Number, Entry: r.Entry, Entered: r.Entered, Element: r.Element, Since: r.Since}
-		if !r.Deadline.IsZero() {
-			run.Deadline = &r.Deadline
-		}
-		v.Runs = append(v.Runs, run)
+	for i := range p.Passages.Runs {
+		v.Runs = append(v.Runs, viewRun(&p.Passages.Runs[i]))
 	}
 	return v
+}
+
+func viewRun(r *flowengine.Run) Run {
+	return Run{Flow: r.Flow, Version: r.Version, Number: r.Number, Entry: r.Entry, Entered: r.Entered, Element: r.Element, Since: r.Since, Deadline: moment(r.Deadline)}
 }
 
 func viewAddress(a flowengine.Address) Address { return Address{a.Kind.String(), a.Value} }
