@@ -39,7 +39,9 @@ func (st *step) offerEntry(ref entryRef, with *Run) (refused string) {
 	}
 	if ref.entry.Interrupts { // R5
 		for i := len(st.passages.Runs) - 1; i >= 0; i-- {
-			st.exit(&st.passages.Runs[i], exitInterrupted)
+			if run := &st.passages.Runs[i]; run.Flow != ref.flow.ID { // of this flow, allow_simultaneous has spoken
+				st.exit(run, exitInterrupted)
+			}
 		}
 	}
 	st.enter(ref, with)
