@@ -135,8 +135,7 @@ func (ex *executor) run(ctx context.Context) error {
 	go func() { // the one committer; ends with commits
 		defer close(finished)
 		for b := range ex.commits {
-			b.err = ex.apply(ctx, b)
-			ex.committed <- b
+			ex.sync(ctx, b)
 		}
 	}()
 	defer func() {
@@ -170,6 +169,12 @@ func (ex *executor) run(ctx context.Context) error {
 			return ex.finish(ctx)
 		}
 	}
+}
+
+// sync is the committer's work on a batch.
+func (ex *executor) sync(ctx context.Context, b *batch) {
+	b.err = ex.apply(ctx, b)
+	ex.committed <- b
 }
 
 // apply makes a batch durable. While the medium is full nothing was written, so
@@ -207,10 +212,13 @@ func (ex *executor) collect() error {
 	}
 	for !ex.current.full() {
 		select {
-		case t := <-ex.queue:
-			ex.execute(t)
 		case b := <-ex.committed:
 			ex.release(b)
+		default:
+		}
+		select {
+		case t := <-ex.queue:
+			ex.execute(t)
 		default:
 			return nil
 		}

@@ -84,20 +84,7 @@ func (rt *Runtime) runJobs(ctx context.Context) error {
 	look := time.NewTicker(time.Minute)
 	defer look.Stop()
 	for {
-		if rt.fires() {
-			jobs, err := rt.storedJobs()
-			if err != nil && ctx.Err() == nil {
-				rt.log.Error("the jobs could not be read", "error", err)
-			}
-			for _, j := range jobs {
-				if err := rt.runJob(ctx, j); err != nil {
-					if ctx.Err() != nil {
-						return nil //nolint:nilerr // the daemon stops; the job goes on after the next start
-					}
-					rt.log.Error("a job failed; it is tried again", "job", j.id, "error", err)
-				}
-			}
-		}
+		rt.workOffJobs(ctx)
 		select {
 		case <-rt.jobs:
 		case <-look.C:
@@ -107,9 +94,33 @@ func (rt *Runtime) runJobs(ctx context.Context) error {
 	}
 }
 
+// workOffJobs goes through the jobs that there are. What the end of ctx cuts off
+// goes on after the next start.
+func (rt *Runtime) workOffJobs(ctx context.Context) {
+	if !rt.fires() {
+		return
+	}
+	jobs, err := rt.storedJobs()
+	if err != nil && ctx.Err() == nil {
+		rt.log.Error("the jobs could not be read", "error", err)
+	}
+	for _, j := range jobs {
+		err := rt.runJob(ctx, j)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			rt.log.Error("a job failed; it is tried again", "job", j.id, "error", err)
+		}
+	}
+}
+
 // runJob goes through all shards, those of different executors side by side.
 func (rt *Runtime) runJob(ctx context.Context, j *job) error {
 	g, all := errgroup.WithContext(ctx)
+	if rt.options.Await != nil { // one after the other, in an order that can be repeated
+		g.SetLimit(1)
+	}
 	for _, ex := range rt.executors {
 		g.Go(func() error {
 			for _, s := range ex.shards {

@@ -2,10 +2,10 @@ package runtime
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"trunkline/flowengine"
@@ -51,14 +51,16 @@ func (id OperationID) shard() flowengine.Shard { return flowengine.PersonID(id).
 
 // newOperationID makes an id in the shard that remembers the idempotency key, or
 // in any when there is none.
-func newOperationID(once *Once) (id OperationID) {
-	_, _ = rand.Read(id[:]) // never fails
+func (rt *Runtime) newOperationID(once *Once) (id OperationID, err error) {
+	if _, err = io.ReadFull(rt.options.Random, id[:]); err != nil {
+		return id, fmt.Errorf("making an id: %w", err)
+	}
 	s := flowengine.Shard(id[0]) % flowengine.Shards
 	if once != nil {
 		s = once.shard()
 	}
 	binary.BigEndian.PutUint16(id[:2], uint16(s))
-	return id
+	return id, nil
 }
 
 // Operation is a request to let persons into a flow (rule A1).
@@ -117,7 +119,10 @@ func (rt *Runtime) Accept(ctx context.Context, op *Operation, once *Once) (Opera
 	if !rt.fires() {
 		return OperationID{}, ErrStopping
 	}
-	id := newOperationID(once)
+	id, err := rt.newOperationID(once)
+	if err != nil {
+		return OperationID{}, err
+	}
 	ex := rt.owner(id.shard())
 	if once != nil { // a repetition writes nothing
 		known, err := rt.answered(ctx, ex, once)
@@ -138,7 +143,7 @@ func (rt *Runtime) Accept(ctx context.Context, op *Operation, once *Once) (Opera
 			return OperationID{}, err
 		}
 	}
-	err := rt.do(ctx, ex, "operation", func(tx *txn) error {
+	err = rt.do(ctx, ex, "operation", func(tx *txn) error {
 		if known, err := tx.answer(once); err != nil || known != nil {
 			copy(id[:], known) // a twin was faster; our chunks expire
 			return err

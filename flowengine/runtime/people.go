@@ -80,9 +80,8 @@ func (rt *Runtime) Act(ctx context.Context, who Who, c flowengine.Cause) (acted 
 		return nil
 	}
 	rt.owner(who.shard()).submit(first)
-	select {
-	case err = <-done:
-	case <-ctx.Done():
+	err = rt.await(ctx, done)
+	if err != nil && ctx.Err() != nil {
 		return Acted{}, ctx.Err() // acted may still be written to
 	}
 	if isNotFound(err) {

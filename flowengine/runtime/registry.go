@@ -182,8 +182,8 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 		}
 		next[v.Flow], configured[v.Flow] = r, v
 	}
-	for id, r := range next {
-		if configured[id] == nil && !r.removed {
+	for _, id := range slices.Sorted(maps.Keys(next)) {
+		if r := next[id]; configured[id] == nil && !r.removed {
 			r = r.clone()
 			r.removed = true
 			if r.state == flowengine.Active || r.state == flowengine.Paused {
@@ -427,8 +427,8 @@ func (rt *Runtime) ejectAll(ctx context.Context, flow, reason string) error {
 func (rt *Runtime) resumeStops(ctx context.Context) {
 	rt.flows.mu.Lock()
 	var stopped []string
-	for id, r := range rt.flows.records {
-		if r.state == flowengine.Cancelled {
+	for _, id := range slices.Sorted(maps.Keys(rt.flows.records)) {
+		if rt.flows.records[id].state == flowengine.Cancelled {
 			stopped = append(stopped, id)
 		}
 	}
@@ -450,8 +450,8 @@ func (rt *Runtime) lifecycle(ctx context.Context) {
 	}
 	var ends []ending
 	var empty []string
-	for id, r := range rt.flows.records {
-		v := rt.flows.configured[id]
+	for _, id := range slices.Sorted(maps.Keys(rt.flows.records)) {
+		r, v := rt.flows.records[id], rt.flows.configured[id]
 		switch r.state {
 		case flowengine.Active:
 			if v == nil {

@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	goruntime "runtime"
 	"sync/atomic"
@@ -53,8 +55,13 @@ type Options struct {
 	// Assemble makes a text of the parts of a message, missing ones nil.
 	Assemble func(parts []*Part) (string, error)
 	Now      func() time.Time
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
+	// Random is where the ids of operations come from; default: crypto/rand.
+	Random io.Reader
+	// Await makes a runtime that is driven by a [Hand]: it is called by whoever
+	// would block, again and again until what is waited for has come.
+	Await   func(ctx context.Context) error
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 func (o *Options) setDefaults() {
@@ -80,6 +87,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -331,12 +341,25 @@ func (rt *Runtime) do(ctx context.Context, ex *executor, name string, run func(*
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	return rt.await(ctx, done)
+}
+
+// await waits for the answer to a task.
+func (rt *Runtime) await(ctx context.Context, done <-chan error) error {
+	if rt.options.Await == nil {
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	for len(done) == 0 {
+		if err := rt.options.Await(ctx); err != nil {
+			return err
+		}
+	}
+	return <-done
 }
 
 // Inbound takes a message from a person, or a part of one. done is called
