@@ -80,3 +80,11 @@ soak: build ## ten minutes at half load: memory stays flat
 .PHONY: crash
 crash: build ## kill -9 under load, thirty times: nothing acknowledged is lost
 	go run ./cmd/harness crash
+
+.PHONY: simulate
+simulate: ## two thousand random worlds around the runtime, which dies in them at any moment: what must never be
+	go run ./cmd/harness simulate
+
+.PHONY: bench-flow
+bench-flow: ## steps through a flow per second, an audience of a million, triggers; beside the disk's own pace
+	go run ./cmd/harness bench-flow

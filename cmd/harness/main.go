@@ -6,6 +6,8 @@
 //	harness crash         kill -9 under load, then account for every message
 //	harness bench-timers  a million persons who wait in a flow
 //	harness soak          memory under half load
+//	harness bench-flow    durable steps through a flow, audiences, triggers
+//	harness simulate      random worlds around the runtime: what must never be
 //
 // It fails when something that must be correct is not, never because of a figure.
 package main
@@ -24,18 +26,21 @@ import (
 )
 
 type command struct {
-	name string
-	flow string                // what the daemon runs
-	run  func(*options) runner // declares the command's flags
+	name   string
+	daemon bool                  // it runs the built daemon
+	flow   string                // what that runs
+	run    func(*options) runner // declares the command's flags
 }
 
 type runner func(context.Context) error
 
 var commands = []command{
-	{"bench-smpp", keywordFlow, benchSMPP},
-	{"crash", keywordFlow, crash},
-	{"bench-timers", waitingFlow, benchTimers},
-	{"soak", keywordFlow, soak},
+	{"bench-smpp", true, keywordFlow, benchSMPP},
+	{"crash", true, keywordFlow, crash},
+	{"bench-timers", true, waitingFlow, benchTimers},
+	{"soak", true, keywordFlow, soak},
+	{"bench-flow", false, "", benchFlow},
+	{"simulate", false, "", simulateWorlds},
 }
 
 // options are what all commands share.
@@ -65,10 +70,14 @@ func run(args []string) error {
 	}
 	c := commands[slices.Index(names, args[0])]
 	o := &options{flags: flag.NewFlagSet(c.name, flag.ContinueOnError), flow: c.flow}
-	o.flags.StringVar(&o.bin, "bin", "bin/trunkline", "the daemon")
+	if c.daemon {
+		o.flags.StringVar(&o.bin, "bin", "bin/trunkline", "the daemon")
+	}
 	o.flags.StringVar(&o.dir, "dir", "", "where the data goes; default: the system's folder for temporary files")
 	o.flags.BoolVar(&o.keep, "keep", false, "keep the data")
-	o.flags.BoolVar(&o.profile, "profile", false, "write a CPU profile of the daemon under full load")
+	if c.daemon {
+		o.flags.BoolVar(&o.profile, "profile", false, "write a CPU profile of the daemon under full load")
+	}
 	work := c.run(o)
 	if err := o.flags.Parse(args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -79,14 +88,15 @@ func run(args []string) error {
 	if o.flags.NArg() > 0 {
 		return fmt.Errorf("%q is not understood", o.flags.Args())
 	}
-	bin, err := filepath.Abs(o.bin)
-	if err != nil {
-		return err
+	var err error
+	if c.daemon {
+		if o.bin, err = filepath.Abs(o.bin); err != nil {
+			return err
+		}
+		if _, err := os.Stat(o.bin); err != nil {
+			return fmt.Errorf("no daemon to test: %w (run `make build` first)", err)
+		}
 	}
-	if _, err := os.Stat(bin); err != nil {
-		return fmt.Errorf("no daemon to test: %w (run `make build` first)", err)
-	}
-	o.bin = bin
 	if o.dir, err = os.MkdirTemp(o.dir, "trunkline-"+c.name+"-"); err != nil {
 		return err
 	}
