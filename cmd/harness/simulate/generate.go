@@ -18,7 +18,6 @@ type flowPlan struct {
 	settings options
 	goals    []options
 	elements map[string]elementPlan
-	first    []string // where its entry points lead
 	triggers []options
 	compiled *definition // of what it is now; nil: not yet
 }
