@@ -26,6 +26,8 @@ type metrics struct {
 	sentUnit *prometheus.CounterVec // flow, element
 
 	participants *prometheus.CounterVec // status: accepted rejected
+	clicks       *prometheus.CounterVec // kind: click preview untracked excess lost
+	clicked      *prometheus.CounterVec // flow, element
 }
 
 func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
@@ -68,6 +70,9 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 		engaged:  counters("element_engagements_total", "Arrivals at an element.", "flow", "element"),
 		sentUnit: counters("element_messages_sent_total", "Message units that carriers accepted.", "flow", "element"),
 
+		clicks:  counters("link_requests_total", "Requests of short links that exist, by what was made of them.", "kind"),
+		clicked: counters("element_clicks_total", "Clicks on the links of an element's messages.", "flow", "element"),
+
 		participants: counters("participants_total", "Participants of Flow API requests, by what became of them.", "status"),
 	}
 }
@@ -83,6 +88,8 @@ func (m *metrics) event(e *flowengine.Event) {
 		m.refused.WithLabelValues(e.Flow, e.Detail).Inc()
 	case flowengine.Engaged:
 		m.engaged.WithLabelValues(e.Flow, e.Element).Inc()
+	case flowengine.Clicked:
+		m.clicked.WithLabelValues(e.Flow, e.Element).Inc()
 	case flowengine.Accepted, flowengine.Failed:
 		if e.Units > 0 && e.Element != "" {
 			m.sentUnit.WithLabelValues(e.Flow, e.Element).Add(float64(e.Units))

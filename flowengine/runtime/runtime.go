@@ -106,6 +106,8 @@ type Runtime struct {
 	flows     registry
 	boot      uint32 // number of this start
 	jobs      chan *job
+	// linkSecret makes the tokens of short links.
+	linkSecret []byte
 }
 
 type healthError struct{ err error }
@@ -124,6 +126,9 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 	rt.senders.Store(&map[string]Sender{})
 	if rt.boot, err = nextBoot(store); err != nil {
 		return nil, fmt.Errorf("runtime: counting the start: %w", err)
+	}
+	if rt.linkSecret, err = storedSecret(store); err != nil {
+		return nil, fmt.Errorf("runtime: reading the secret of short links: %w", err)
 	}
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {

@@ -174,7 +174,7 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 	if err != nil || !person.exists {
 		return err
 	}
-	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars}
+	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
 	}
@@ -217,7 +217,7 @@ func (tx *txn) expectReports(m *Message, carrier string) error {
 		if key == "" {
 			continue
 		}
-		x := &expected{ID: m.ID, Origin: m.Origin, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
+		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
 		var err error
 		if tx.ex.owns(to.Shard()) {
 			err = tx.expectReport(to, carrier, key, x)
