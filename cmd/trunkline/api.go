@@ -76,11 +76,15 @@ func apiScheme(s *apiSettings) string {
 
 // serveAPI answers requests until ctx ends. A listener that breaks is told to failed.
 func (d *daemon) serveAPI(ctx context.Context, g *errgroup.Group, failed chan<- error) {
-	if d.apiListener == nil {
-		return
+	if d.apiListener != nil {
+		serveEdge(ctx, g, failed, func() error { return d.api.Run(ctx, d.apiListener) })
 	}
+}
+
+// serveEdge runs an edge until ctx ends. One that breaks is told to failed.
+func serveEdge(ctx context.Context, g *errgroup.Group, failed chan<- error, run func() error) {
 	g.Go(func() error {
-		err := d.api.Run(ctx, d.apiListener)
+		err := run()
 		if err != nil && ctx.Err() == nil {
 			select {
 			case failed <- err:

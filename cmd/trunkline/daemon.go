@@ -22,6 +22,7 @@ import (
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
 	"trunkline/gateway/httpapi"
+	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
@@ -49,6 +50,9 @@ type daemon struct {
 	admin   net.Listener
 	// apiListener is nil when the HTTP API is switched off.
 	apiListener net.Listener
+	links       *links.Server
+	// linksListener is nil when there are no short links.
+	linksListener net.Listener
 	// effects is the context of what is sent; it ends after the drain.
 	effects       context.Context
 	cancelEffects context.CancelFunc
@@ -102,6 +106,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	if err = d.openAPI(c.settings.API); err != nil {
 		return nil, err
 	}
+	if err = d.openLinks(c.settings.Links); err != nil {
+		return nil, err
+	}
 	d.control, err = listenControl(c.settings.data(src))
 	return d, err
 }
@@ -109,7 +116,7 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 // close lets go of what newDaemon took.
 func (d *daemon) close() {
 	d.cancelEffects()
-	for _, l := range []net.Listener{d.admin, d.apiListener, d.control} {
+	for _, l := range []net.Listener{d.admin, d.apiListener, d.linksListener, d.control} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -157,6 +164,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	})
 	parts.Go(func() error { return d.http.Run(edge) })
 	d.serveAPI(edge, &parts, failed)
+	d.serveLinks(edge, &parts, failed)
 	d.ready.Store(true)
 	notifySystemd("READY=1")
 	up()
@@ -267,6 +275,7 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	}
 	d.config.Store(next)
 	d.api.Reload(next.settings.API)
+	d.links.Reload(next.settings.Links)
 	d.level.Set(next.settings.Log.level())
 	r.Changed = published.Changed
 	r.Warnings = append(r.Warnings, published.Warnings...)

@@ -181,6 +181,9 @@ func (rt *Runtime) LinksOf(message string) ([]Link, error) {
 	return links, nil
 }
 
+// LinkMark is the size of a cursor of Links.
+const LinkMark = 2 + 1 + 8
+
 // LinkFilter says which links are meant; what is empty does not matter.
 type LinkFilter struct{ Flow, Element string }
 

@@ -91,6 +91,7 @@ func (s *Server) routes() {
 	s.runRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
+	s.linkRoutes()
 }
 
 // none is the answer of operations that have nothing to tell.
