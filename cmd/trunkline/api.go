@@ -57,7 +57,7 @@ func apiRestart(a, b *apiSettings) bool {
 
 // openAPI makes the HTTP API, and its listener when there shall be one.
 func (d *daemon) openAPI(s apiSettings) (err error) {
-	d.api, err = httpapi.New(s, httpapi.Options{Runtime: d.rt, Parts: d.smpp.Parts, Version: version, Log: d.log, Metrics: d.metrics, Notifies: true})
+	d.api, err = httpapi.New(s, httpapi.Options{Runtime: d.rt, Parts: d.smpp.Parts, Version: version, Log: d.log, Metrics: d.metrics, Notifies: true, Webhooks: d.hooks.status})
 	if err != nil || s.Listen == "" {
 		return err
 	}

@@ -39,6 +39,7 @@ type daemon struct {
 	rt      *runtime.Runtime
 	smpp    *smpp.Edge
 	http    *webhook.Edge
+	hooks   *hookSender
 	api     *httpapi.Server
 	started time.Time
 	ready   atomic.Bool
@@ -97,6 +98,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	}
 	calls := caller{edge: d.http, ctx: d.effects}
 	d.rt.Register(flowengine.ChannelHTTP, calls)
+	d.hooks = &hookSender{edge: d.http, ctx: d.effects, now: time.Now}
+	d.hooks.reload(c.settings.Webhooks)
+	d.rt.Register(runtime.HookChannel, d.hooks)
 	d.rt.Register(runtime.NotifyChannel, notifier{calls, func(operation string) ([]byte, error) { return d.api.Notification(operation) }})
 	if a := c.settings.Admin.Listen; a != "" {
 		if d.admin, err = new(net.ListenConfig).Listen(context.Background(), "tcp", a); err != nil {
@@ -269,8 +273,10 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	if err := d.http.Reload(next.settings.HTTP); err != nil {
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
 	}
+	d.hooks.reload(next.settings.Webhooks) // before there is anything to tell them
 	published, err := d.rt.Publish(ctx, next.publication())
 	if err != nil {
+		d.hooks.reload(old.settings.Webhooks)
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP))
 	}
 	d.config.Store(next)

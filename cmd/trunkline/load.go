@@ -60,6 +60,7 @@ func (l *loader) files() error {
 	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
 	l.fieldErrors(doc, []any{"http"}, s.HTTP.Validate())
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
+	l.webhooks(doc, s.Webhooks)
 	l.api(doc, &s.API)
 	l.people(doc, s.People)
 	l.numbers(doc, s.Numbers)
@@ -73,6 +74,7 @@ func (l *loader) files() error {
 		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
 	}
 	l.tariffs(doc, s.Tariffs)
+	l.webhookFlows(doc, s.Webhooks)
 	others := l.errs
 	l.errs = nil
 	l.done(doc)

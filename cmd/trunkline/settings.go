@@ -29,6 +29,7 @@ type settings struct {
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
+	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
 }
@@ -158,5 +159,5 @@ type configuration struct {
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks()}
+	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
 }

@@ -27,6 +27,7 @@ const (
 	kindMark      = 'y' // person, operation, index → the participant's verdict: it has been here
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
+	kindDead      = 'z' // time, sequence → webhook that could not be delivered
 	kindLink      = 'u' // token → short link
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )

@@ -29,6 +29,7 @@ type registry struct {
 	numbers    []*flowengine.Number
 	tariffs    *tariff.Table
 	links      flowengine.Links
+	hooks      []Hook
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -140,6 +141,7 @@ type Publication struct {
 	Flows   []*flowengine.Version // Ordinal is set by Publish
 	Tariffs *tariff.Table         // nil: the cost of everything is unknown
 	Links   flowengine.Links      // Secret is set by Publish
+	Hooks   []Hook                // who is told of events
 }
 
 // Published tells what a publication changed.
@@ -195,7 +197,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			out.Changed = append(out.Changed, id+" removed")
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, links: p.Links}
+	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, links: p.Links, hooks: p.Hooks}
 	warnings, err := rt.install(ctx, change, fresh)
 	if err != nil {
 		return nil, err
@@ -242,7 +244,8 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
 	g.tariffs, g.links = change.tariffs, change.links
-	g.links.Secret = rt.linkSecret
+	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
+	rt.hooks.Store(newHookSet(g.hooks))
 	rt.set.Store(set.WithTariffs(g.tariffs).WithLinks(g.links))
 	return warnings, nil
 }
@@ -381,7 +384,7 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowR
 	}
 	next := maps.Clone(g.records)
 	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links}, nil)
+	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links, hooks: g.hooks}, nil)
 	return err
 }
 

@@ -202,11 +202,15 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 			return err
 		}
 	}
-	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
-		return nil
-	}
 	r := &flowengine.Report{
 		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code, Data: x.Data,
+	}
+	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
+		if set := tx.ex.rt.hooks.Load(); set != nil {
+			e := flowengine.Event{Kind: flowengine.Reported, Detail: r.State, First: r.Delivered}
+			tx.tellHooks(set, to.Shard(), flowengine.PersonID{}, r, []flowengine.Event{e})
+		}
+		return nil
 	}
 	if owner := x.Origin.Person.Shard(); !tx.ex.owns(owner) {
 		return tx.relay(&relay{Target: owner, Kind: relayReport, Body: appendReport(nil, r)})

@@ -108,6 +108,7 @@ type Runtime struct {
 	jobs      chan *job
 	// linkSecret makes the tokens of short links.
 	linkSecret []byte
+	hooks      atomic.Pointer[hookSet] // nil: nobody wants to hear of anything
 }
 
 type healthError struct{ err error }
@@ -237,7 +238,7 @@ func (rt *Runtime) keepHouse(ctx context.Context) {
 	}
 	for _, ex := range rt.executors {
 		for _, s := range ex.shards {
-			ex.submit(task{name: "sweep", run: func(tx *txn) error { return tx.sweepEarly(s) }})
+			ex.submit(task{name: "sweep", run: func(tx *txn) error { return firstError(tx.sweepEarly(s), tx.sweepDead(s)) }})
 		}
 	}
 }

@@ -250,6 +250,9 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		}
 	}
 	tx.history(id, r.Log)
+	if set := tx.ex.rt.hooks.Load(); set != nil {
+		tx.tellHooks(set, shard, id, c, r.Log)
+	}
 	tx.changing = flowengine.PersonID{}
 	return r
 }

@@ -122,6 +122,8 @@ GET /v1/people/{ref}
 GET /v1/people/{ref}/events
 GET /v1/people/{ref}/export
 GET /v1/people/{ref}/history
+GET /v1/webhooks
+GET /v1/webhooks/dead
 PATCH /v1/people/{ref}
 POST /v1/events
 POST /v1/flows/{flow}/elements/{element}/winner
@@ -131,6 +133,7 @@ POST /v1/flows/{flow}/stop
 POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events
+POST /v1/webhooks/replay
 PUT /v1/people/{ref}/tags/{tag}
 `
 

@@ -40,6 +40,8 @@ type Options struct {
 	// Notifies: a sender for runtime.NotifyChannel is registered, so requests may
 	// name a notifyUrl.
 	Notifies bool
+	// Webhooks lists the endpoints of outgoing webhooks; may be nil.
+	Webhooks func() []Webhook
 	Version  string
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
@@ -51,6 +53,7 @@ type Server struct {
 	rt       *runtime.Runtime
 	parts    func(text, carrier string) int
 	notifies bool
+	webhooks func() []Webhook
 	log      *slog.Logger
 	now      func() time.Time
 	metrics  *metrics
@@ -71,7 +74,7 @@ func New(c Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s := &Server{
-		rt: o.Runtime, parts: o.Parts, notifies: o.Notifies, log: o.Log, now: o.Now, config: c,
+		rt: o.Runtime, parts: o.Parts, notifies: o.Notifies, webhooks: o.Webhooks, log: o.Log, now: o.Now, config: c,
 		buckets: newBuckets(), failures: newBuckets(), mux: http.NewServeMux(), places: make(chan struct{}, max(1, c.Requests)),
 	}
 	if s.parts == nil {
