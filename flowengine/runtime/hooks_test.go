@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,14 @@ import (
 
 // deaf is an endpoint that a test drives.
 type deaf struct {
+	mu     sync.Mutex
 	told   []*Message
 	answer func(m *Message) Outcome
 }
 
 func (d *deaf) Send(m *Message, done func(Outcome)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.told = append(d.told, m)
 	o := Outcome{Fate: FateAccepted, Parts: 1}
 	if d.answer != nil {

@@ -26,7 +26,7 @@ const (
 	linksLooked = 20_000
 )
 
-// ErrGone: the link was there, and leads nowhere any more (rule U1).
+// ErrGone says that the link was there, and leads nowhere any more (rule U1).
 var ErrGone = errors.New("the link has expired")
 
 // Link is a short link and who followed it.

@@ -26,7 +26,7 @@ type metrics struct {
 	sentUnit *prometheus.CounterVec // flow, element
 
 	participants *prometheus.CounterVec // status: accepted rejected
-	clicks       *prometheus.CounterVec // kind: click preview untracked excess lost
+	clicks       *prometheus.CounterVec // kind: click preview untracked excess
 	clicked      *prometheus.CounterVec // flow, element
 	hooksDropped prometheus.Counter
 }

@@ -125,7 +125,7 @@ func TestRedirectDoesNotWait(t *testing.T) {
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := func(s *Server, address, forwarded, path string) int {
-			r := httptest.NewRequest("GET", path, nil)
+			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.RemoteAddr = address
 			if forwarded != "" {
 				r.Header.Set("X-Forwarded-For", forwarded)
@@ -179,7 +179,7 @@ func TestCallerOf(t *testing.T) {
 		{"10.0.0.1:5", "", "10.0.0.1"},
 		{"[2001:db8:1:2:3:4:5:6]:5", "", "2001:db8:1:2::"},
 	} {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = c.remote
 		if c.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", c.forwarded)
@@ -226,7 +226,7 @@ func FuzzCallerOf(f *testing.F) {
 	f.Add("10.0.0.1:5", "198.51.100.1, 10.0.0.2", "/x/good.")
 	f.Add("[fe80::1%eth0]:5", ",,,", "//")
 	f.Fuzz(func(t *testing.T, remote, forwarded, path string) {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = remote
 		r.Header["X-Forwarded-For"] = []string{forwarded}
 		r.URL.Path = path
