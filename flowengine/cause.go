@@ -3,7 +3,8 @@ package flowengine
 import "time"
 
 // Cause is one thing that happens to a person. The set of causes is closed:
-// Inbound, Happened, Change, Start, Timer, SendResult, Report and Eject.
+// Inbound, Happened, Change, Start, Timer, SendResult, Report, Click, Eject and
+// those that look at people as time passes.
 type Cause interface{ cause() }
 
 // Inbound is a complete message from the person to one of our numbers.
@@ -64,6 +65,7 @@ type SendResult struct {
 	Code     string // the peer's own status name
 	// Vars are what the peer answered, for channels that have answers.
 	Vars Attrs
+	Data Attrs // Send.Data
 }
 
 // Report is a delivery report about a Send.
@@ -75,6 +77,7 @@ type Report struct {
 	Delivered bool
 	Final     bool
 	Code      string
+	Data      Attrs // Send.Data
 }
 
 // Eject takes the person out of a flow, or of one version of it (rules A4, E8, S7).

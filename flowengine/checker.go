@@ -20,6 +20,8 @@ type Checker struct {
 	targets map[string]string // of the element's ports
 	at      []any             // path of the element
 	report  func(path []any, warning bool, message string)
+	// version is told what it needs of the daemon.
+	version *Version
 }
 
 // Numbers says whether a number, as keyword.Number writes it, is one of ours on
@@ -40,6 +42,13 @@ func (c *Checker) WarnfAt(path []any, format string, args ...any) {
 }
 
 func (c *Checker) path(path []any) []any { return slices.Concat(c.at, path) }
+
+// shortens notes that an element wants short links.
+func (c *Checker) shortens(path []any) {
+	if c.version != nil {
+		c.version.shortening = append(c.version.shortening, c.path(path))
+	}
+}
 
 func (c *Checker) leads(port string) bool { return c.targets[port] != "" }
 

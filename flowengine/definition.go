@@ -177,7 +177,7 @@ func (b *builder) elements() {
 			}
 		}
 		b.version.nodes[id] = n
-		n.Element.Check(&Checker{Schema: b.schema, Settings: &b.version.Settings, numbers: b.numbers, targets: n.Targets, at: at, report: b.report})
+		n.Element.Check(&Checker{Schema: b.schema, Settings: &b.version.Settings, numbers: b.numbers, targets: n.Targets, at: at, report: b.report, version: b.version})
 	}
 }
 

@@ -85,6 +85,9 @@ type Passage struct {
 func (x *Passage) Send(s Send) string {
 	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
 	s.ID = messageID(&s.Origin, x.Run.Steps)
+	if s.shorten != nil {
+		x.Set.links.shorten(&s, x.Now)
+	}
 	x.result.Sends = append(x.result.Sends, s)
 	if s.Channel != ChannelHTTP {
 		x.State.contacted(s.Channel, x.Now)

@@ -299,6 +299,9 @@ func appendMembership(b []byte, m *Membership) []byte {
 	for _, v := range m.Visited {
 		b = record.AppendFixed32(b, 5, v)
 	}
+	for _, v := range m.Clicked {
+		b = record.AppendFixed32(b, 11, v)
+	}
 	b = record.AppendString(b, 8, m.Fired)
 	b = record.AppendTime(b, 9, m.Mustered)
 	b = record.AppendBool(b, 10, m.Contacted)
@@ -336,6 +339,8 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.LastExit = f.Time()
 		case 5:
 			m.Visited = append(m.Visited, uint32(f.Uint))
+		case 11:
+			m.Clicked = append(m.Clicked, uint32(f.Uint))
 		case 8:
 			m.Fired = string(f.Bytes)
 		case 9:
@@ -473,6 +478,12 @@ func DecodeEvents(b []byte, events []Event) ([]Event, error) {
 	})
 	return events, err
 }
+
+// AppendData appends the stored form of a message's data as fields num.
+func AppendData(b []byte, num int, data Attrs) []byte { return appendAttrs(b, num, data) }
+
+// DecodeData adds to data what one field of AppendData says.
+func DecodeData(b []byte, data *Attrs) error { return decodeAttr(b, data) }
 
 func appendAttrs(b []byte, num int, attrs Attrs) []byte {
 	for i := range attrs {

@@ -74,6 +74,7 @@ var filters = map[string]filter{
 	"strip_newlines": text(func(s string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(s) }),
 	"escape":         text(html.EscapeString),
 	"url_encode":     text(url.QueryEscape),
+	filterKeep:       text(keepAsIs),
 	"truncate":       {0, 2, truncate, false},
 	"slice":          {1, 2, slice, false},
 	"size":           {0, 0, size, false},
@@ -90,6 +91,9 @@ var filters = map[string]filter{
 
 	"date": {1, 1, date, false},
 }
+
+// filterKeep keeps URLs from being shortened.
+const filterKeep = "no_shorten"
 
 // replaceAll is bounded before it builds anything: one short text can be
 // replaced by a long one very often.

@@ -1,6 +1,11 @@
 package flowengine
 
-import "time"
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+)
 
 // MaxValidity is the longest and the usual time for which a message may be
 // tried (rule X11).
@@ -25,8 +30,15 @@ type TextMessage struct {
 	Category  string        `yaml:"category" enum:"transactional,marketing" doc:"Purpose of the message. Default: the flow's."`
 	Window    *Window       `yaml:"window" doc:"When the message may go out; outside, it waits."`
 
-	from string
-	text *Template
+	ShortenURLs    bool               `yaml:"shorten_urls" default:"false" doc:"Replace http and https URLs by short links of links.base_url. A URL that goes through the filter no_shorten stays, as one for unsubscribing must: {{ 'https://example.org/stop' | no_shorten }}."`
+	TrackClicks    bool               `yaml:"track_clicks" default:"true" doc:"Count who follows the short links, and make a People event link_clicked of it."`
+	RemoveProtocol bool               `yaml:"remove_protocol" default:"false" doc:"Write short links without https://, which phones still take for links."`
+	Data           map[string]Setting `yaml:"data" max:"20" doc:"Values that webhooks and clicks tell with the message, and nobody sends: constants and ${…} with expressions over person, inbound, event, vars and now. What has no value is left out."`
+
+	from    string
+	text    *Template
+	data    []write // ordered by name
+	shorten *shortening
 }
 
 // check compiles the text and looks at the sender. Path leads to the options.
@@ -42,6 +54,58 @@ func (m *TextMessage) check(c *Checker, path ...any) {
 	if m.Window != nil {
 		m.Window.check(c, at("window")...)
 	}
+	if m.ShortenURLs {
+		m.shorten = &shortening{track: m.TrackClicks, removeProtocol: m.RemoveProtocol}
+		c.shortens(at("shorten_urls"))
+	} else if m.RemoveProtocol {
+		c.ErrorfAt(at("remove_protocol"), "it is of short links: say `shorten_urls: true` too")
+	}
+	m.checkData(c, at)
+}
+
+// checkData prepares what is told with the message.
+func (m *TextMessage) checkData(c *Checker, at func(key string) []any) {
+	for _, name := range slices.Sorted(maps.Keys(m.Data)) {
+		path := append(at("data"), name)
+		if !dataName.MatchString(name) {
+			c.ErrorfAt(path, "%q is not a name: letters, digits, _ and - are, up to 64", name)
+			continue
+		}
+		w := write{attribute: name}
+		if s := m.Data[name]; s.Source != "" {
+			w.computed = c.Expression(s.Source, path...)
+		} else if v, err := infer(s.Constant); err != nil {
+			c.ErrorfAt(path, "%v", err)
+		} else {
+			w.constant = v
+		}
+		m.data = append(m.data, w)
+	}
+}
+
+var dataName = regexp.MustCompile("^[A-Za-z0-9_-]{1,64}$")
+
+// dataMost bounds one value of a message's data, in octets.
+const dataMost = 1024
+
+// dataOf computes what is told with the message to one person.
+func (m *TextMessage) dataOf(x *Passage) (data Attrs) {
+	for _, w := range m.data {
+		v := w.constant
+		if w.computed != nil {
+			given, err := w.computed.Value(x)
+			if err != nil || given == nil {
+				continue
+			}
+			if v, err = infer(given); err != nil {
+				continue
+			}
+		}
+		if v.Type != Unset && len(v.Str) <= dataMost {
+			data.Set(w.attribute, v)
+		}
+	}
+	return data
 }
 
 // compose makes the message for a person, or says why there is none.
@@ -53,7 +117,15 @@ func (m *TextMessage) compose(x *Passage) (s Send, notSent string) {
 	case x.Person.Blocked(Phone):
 		return s, NotSentBlocked
 	}
-	text, err := m.text.Render(x)
+	var text string
+	var err error
+	var short *shortening
+	if x.Set.links.Enabled() && m.shorten != nil {
+		short = m.shorten
+		text, err = m.text.renderMarked(x)
+	} else {
+		text, err = m.text.Render(x)
+	}
 	if err != nil {
 		return s, NotSentRenderError + ": " + err.Error()
 	}
@@ -64,7 +136,10 @@ func (m *TextMessage) compose(x *Passage) (s Send, notSent string) {
 	if from == "" && x.Run.Inbound != nil {
 		from = x.Run.Inbound.To
 	}
-	s = Send{Channel: channelSMS, From: from, To: to, Text: text, Marketing: m.Category == categoryMarketing}
+	s = Send{Channel: channelSMS, From: from, To: to, Text: text, Marketing: m.Category == categoryMarketing, shorten: short}
+	if len(m.data) > 0 {
+		s.Data = m.dataOf(x)
+	}
 	release := x.Now
 	if m.Window != nil { // X11: validity starts when the message may go out
 		if release = m.Window.opening(x.Now, x.zone()); release.After(x.Now) {

@@ -60,6 +60,12 @@ type Send struct {
 	// Expires is the end of validity (rule X11).
 	Expires   time.Time
 	Marketing bool // fate after a crash: assumed sent (rule X2)
+	// Data is what the flow's author wants reports and webhooks to tell of the message.
+	Data Attrs
+	// Links are the short links in Text; they are kept in the same commit.
+	Links []Link
+
+	shorten *shortening // nil: URLs stay as they are
 }
 
 // EventKind says what an Event tells. The numbers are stored.
@@ -87,6 +93,9 @@ const (
 	GoalAnchored EventKind = 14
 	// An event for goal Detail, by a person of branch Element; First: the conversion (rule G3).
 	GoalReached EventKind = 15
+	// The person followed a link of Element's message; Detail: the URL, cut short.
+	// First: no link of this element was followed by this person before (rule U1).
+	Clicked EventKind = 16
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

@@ -40,6 +40,8 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	set FROM ATTR VALUE      change an attribute
 //	forget FROM              take all addresses from the person
 //	block FROM | show FROM
+//	links BASE               shorten URLs from now on
+//	click [N]                the last person follows the first, or N-th, link of the last message with links
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/flows/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -79,6 +81,7 @@ type world struct {
 	numbers []*Number
 	flows   map[string]*Flow
 	tariffs *tariff.Table // nil: the script says nothing of costs
+	links   Links
 	set     *Set
 	now     time.Time
 	people  map[string]*inhabitant
@@ -94,6 +97,7 @@ type inhabitant struct {
 	pending  []Deadline
 	sent     []Send // not answered yet
 	latest   Send
+	linked   Send // the last one with links
 	events   []Happened
 	gone     Deadline
 }
@@ -180,7 +184,7 @@ func (w *world) command(line string) {
 		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
 			w.t.Fatal(err)
 		}
-		w.set.WithTariffs(w.tariffs)
+		w.set.WithTariffs(w.tariffs).WithLinks(w.links)
 		for _, text := range warnings {
 			w.say("warning: %s", text)
 		}
@@ -279,6 +283,16 @@ func (w *world) command(line string) {
 	case "report":
 		s := w.last.latest
 		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true})
+	case "links":
+		w.links = Links{Base: args[0], TTL: DefaultLinkTTL, Secret: []byte("known to the test only")}
+		w.set.WithLinks(w.links)
+	case "click":
+		s, n := w.last.linked, 1
+		if len(args) > 0 {
+			n, _ = strconv.Atoi(args[0])
+		}
+		l := s.Links[n-1]
+		w.step(w.last, &Click{Link: l.Token, Message: s.ID, Origin: s.Origin, URL: l.URL, Data: s.Data, At: w.now})
 	case "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -394,7 +408,16 @@ func (w *world) step(h *inhabitant, c Cause) {
 			later = " at " + s.NotBefore.Format("Mon 15:04")
 		}
 		w.say("send %s → %s %q%s", s.From, s.To, s.Text, later)
+		for _, d := range s.Data {
+			w.say("data %s = %s", d.Name, d.Value)
+		}
+		for _, l := range s.Links {
+			w.say("link %s leads to %s for %s", l.Token, l.URL, l.Expires.Sub(w.now))
+		}
 		h.latest = s
+		if len(s.Links) > 0 {
+			h.linked = s
+		}
 		if s.Origin.Flow != "" {
 			h.sent = append(h.sent, s)
 		}
@@ -404,7 +427,7 @@ func (w *world) step(h *inhabitant, c Cause) {
 func (w *world) event(e Event) {
 	name := [...]string{
 		Entered: "entered", Exited: "exited", Refused: "refused", Engaged: "engaged", Departed: "departed", Queued: "", Accepted: "accepted",
-		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "", GoalAnchored: "goal from", GoalReached: "goal reached",
+		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "", GoalAnchored: "goal from", GoalReached: "goal reached", Clicked: "clicked",
 	}[e.Kind]
 	if name == "" {
 		return

@@ -63,6 +63,7 @@ type Membership struct {
 	Recent   []time.Time // times of the latest of them, oldest first, as many as entry limits look at (rule E4)
 	LastExit time.Time   // zero: never left (rule E3)
 	Visited  []uint32    // sorted ElementMarks of elements ever reached (rule M2)
+	Clicked  []uint32    // sorted ElementMarks of elements of which a link was followed (rule U1)
 	Goals    []GoalState // ordered by goal
 	Mustered time.Time   // when the person entered as one of the audience (rule E9)
 	Fired    string      // local day on which a daily condition last let the person in (rule E10)
@@ -118,10 +119,16 @@ func (p *Passages) removeRun(flow string, number uint32) {
 }
 
 // visit marks element as reached and reports whether it is the first time.
-func (m *Membership) visit(mark uint32) bool {
-	i, ok := slices.BinarySearch(m.Visited, mark)
+func (m *Membership) visit(mark uint32) bool { return addMark(&m.Visited, mark) }
+
+// click marks an element of which a link was followed, and reports whether it
+// is the first time.
+func (m *Membership) click(mark uint32) bool { return addMark(&m.Clicked, mark) }
+
+func addMark(marks *[]uint32, mark uint32) (added bool) {
+	i, ok := slices.BinarySearch(*marks, mark)
 	if !ok {
-		m.Visited = slices.Insert(m.Visited, i, mark)
+		*marks = slices.Insert(*marks, i, mark)
 	}
 	return !ok
 }

@@ -94,6 +94,8 @@ func (st *step) apply(c Cause) {
 		st.report(c)
 	case *Eject:
 		st.eject(c)
+	case *Click:
+		st.click(c)
 	}
 }
 

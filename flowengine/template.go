@@ -29,6 +29,7 @@ type Template struct {
 	constant string // when compiled is nil
 	compiled *liquid.Template
 	reads    reads
+	keeps    bool // the filter no_shorten is in it
 }
 
 // CompileTemplate compiles a text. With lenient, a missing value renders as
@@ -42,9 +43,11 @@ func CompileTemplate(source string, schema *Schema, lenient bool) (*Template, er
 		return &Template{constant: source}, nil
 	}
 	t := new(Template)
-	if err := (&templateChecker{schema: schema, reads: &t.reads}).check(source); err != nil {
+	checker := &templateChecker{schema: schema, reads: &t.reads}
+	if err := checker.check(source); err != nil {
 		return nil, err
 	}
+	t.keeps = checker.keeps
 	engine := strictEngine
 	if lenient {
 		engine = lenientEngine
@@ -71,7 +74,16 @@ func newEngine() *liquid.Engine {
 }
 
 // Render makes the text for a passage.
-func (t *Template) Render(x *Passage) (text string, err error) {
+func (t *Template) Render(x *Passage) (string, error) {
+	text, err := t.renderMarked(x)
+	if t.keeps {
+		text = withoutMarks(text)
+	}
+	return text, err
+}
+
+// renderMarked is Render with the marks of the filter no_shorten still in it.
+func (t *Template) renderMarked(x *Passage) (text string, err error) {
 	if t.compiled == nil {
 		return t.constant, nil
 	}
@@ -135,6 +147,7 @@ type templateChecker struct {
 	schema *Schema
 	reads  *reads
 	locals []string // names that `assign` made
+	keeps  bool     // the filter no_shorten was found
 }
 
 var (
@@ -200,6 +213,7 @@ func (c *templateChecker) expression(source string) error {
 			if err := checkFilter(tokens[i], tokens[i+1:]); err != nil {
 				return err
 			}
+			c.keeps = c.keeps || tokens[i] == filterKeep
 			continue
 		}
 		if first := token[0]; first != '_' && (first|0x20 < 'a' || first|0x20 > 'z') || slices.Contains(templateWords, token) {

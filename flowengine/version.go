@@ -29,6 +29,8 @@ type Version struct {
 	nodes map[string]*Node
 	order []string        // ids in the order of the file
 	asked map[string]bool // elements whose messages conditions ask about
+
+	shortening [][]any // paths of the options that ask for short links
 }
 
 // Node finds an element by id, or returns nil.
@@ -42,6 +44,10 @@ func (v *Version) Nodes() []*Node {
 	}
 	return all
 }
+
+// Shortening lists the places in the file that ask for short links, as paths of
+// keys and indexes.
+func (v *Version) Shortening() [][]any { return v.shortening }
 
 // HashText is the hash as 64 hexadecimal digits.
 func (v *Version) HashText() string { return hex.EncodeToString(v.Hash[:]) }

@@ -15,9 +15,6 @@ const (
 	metricClick = "click"
 )
 
-// eventClicked is the People event of a link in a message that was followed.
-const eventClicked = "link_clicked"
-
 // SplitWinner lets the best branch of a split take everybody, once it has proved
 // to be better (rule P6).
 type SplitWinner struct {
@@ -46,7 +43,7 @@ func (b *builder) winners() {
 				b.errorf(append(at, "goal"), "a goal has no meaning for the metric click")
 			}
 			w.Goal = clickGoal(n.ID)
-			g := Goal{ID: w.Goal, Name: "clicks after " + n.ID, Event: eventClicked, Where: fmt.Sprintf("event.flow == %q", b.version.Flow), Window: w.Window, Anchor: n.ID}
+			g := Goal{ID: w.Goal, Name: "clicks after " + n.ID, Event: EventLinkClicked, Where: fmt.Sprintf("event.flow == %q", b.version.Flow), Window: w.Window, Anchor: n.ID}
 			g.filter = EventFilter{Event: g.Event, Where: g.Where}
 			g.filter.check(&Checker{Schema: b.schema, Settings: &b.version.Settings, at: at, report: b.report})
 			b.version.Goals = append(b.version.Goals, g)

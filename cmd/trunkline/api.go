@@ -57,7 +57,7 @@ func apiRestart(a, b *apiSettings) bool {
 
 // openAPI makes the HTTP API, and its listener when there shall be one.
 func (d *daemon) openAPI(s apiSettings) (err error) {
-	d.api, err = httpapi.New(s, httpapi.Options{Runtime: d.rt, Parts: d.smpp.Parts, Version: version, Log: d.log, Metrics: d.metrics, Notifies: true})
+	d.api, err = httpapi.New(s, httpapi.Options{Runtime: d.rt, Parts: d.smpp.Parts, Version: version, Log: d.log, Metrics: d.metrics, Notifies: true, Webhooks: d.hooks.status})
 	if err != nil || s.Listen == "" {
 		return err
 	}
@@ -76,11 +76,15 @@ func apiScheme(s *apiSettings) string {
 
 // serveAPI answers requests until ctx ends. A listener that breaks is told to failed.
 func (d *daemon) serveAPI(ctx context.Context, g *errgroup.Group, failed chan<- error) {
-	if d.apiListener == nil {
-		return
+	if d.apiListener != nil {
+		serveEdge(ctx, g, failed, func() error { return d.api.Run(ctx, d.apiListener) })
 	}
+}
+
+// serveEdge runs an edge until ctx ends. One that breaks is told to failed.
+func serveEdge(ctx context.Context, g *errgroup.Group, failed chan<- error, run func() error) {
 	g.Go(func() error {
-		err := d.api.Run(ctx, d.apiListener)
+		err := run()
 		if err != nil && ctx.Err() == nil {
 			select {
 			case failed <- err:

@@ -22,6 +22,7 @@ import (
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
 	"trunkline/gateway/httpapi"
+	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
@@ -38,6 +39,7 @@ type daemon struct {
 	rt      *runtime.Runtime
 	smpp    *smpp.Edge
 	http    *webhook.Edge
+	hooks   *hookSender
 	api     *httpapi.Server
 	started time.Time
 	ready   atomic.Bool
@@ -49,6 +51,9 @@ type daemon struct {
 	admin   net.Listener
 	// apiListener is nil when the HTTP API is switched off.
 	apiListener net.Listener
+	links       *links.Server
+	// linksListener is nil when there are no short links.
+	linksListener net.Listener
 	// effects is the context of what is sent; it ends after the drain.
 	effects       context.Context
 	cancelEffects context.CancelFunc
@@ -93,6 +98,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	}
 	calls := caller{edge: d.http, ctx: d.effects}
 	d.rt.Register(flowengine.ChannelHTTP, calls)
+	d.hooks = &hookSender{edge: d.http, ctx: d.effects, now: time.Now}
+	d.hooks.reload(c.settings.Webhooks)
+	d.rt.Register(runtime.HookChannel, d.hooks)
 	d.rt.Register(runtime.NotifyChannel, notifier{calls, func(operation string) ([]byte, error) { return d.api.Notification(operation) }})
 	if a := c.settings.Admin.Listen; a != "" {
 		if d.admin, err = new(net.ListenConfig).Listen(context.Background(), "tcp", a); err != nil {
@@ -102,6 +110,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	if err = d.openAPI(c.settings.API); err != nil {
 		return nil, err
 	}
+	if err = d.openLinks(c.settings.Links); err != nil {
+		return nil, err
+	}
 	d.control, err = listenControl(c.settings.data(src))
 	return d, err
 }
@@ -109,7 +120,7 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 // close lets go of what newDaemon took.
 func (d *daemon) close() {
 	d.cancelEffects()
-	for _, l := range []net.Listener{d.admin, d.apiListener, d.control} {
+	for _, l := range []net.Listener{d.admin, d.apiListener, d.linksListener, d.control} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -157,6 +168,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	})
 	parts.Go(func() error { return d.http.Run(edge) })
 	d.serveAPI(edge, &parts, failed)
+	d.serveLinks(edge, &parts, failed)
 	d.ready.Store(true)
 	notifySystemd("READY=1")
 	up()
@@ -261,12 +273,15 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	if err := d.http.Reload(next.settings.HTTP); err != nil {
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
 	}
+	d.hooks.reload(next.settings.Webhooks) // before there is anything to tell them
 	published, err := d.rt.Publish(ctx, next.publication())
 	if err != nil {
+		d.hooks.reload(old.settings.Webhooks)
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP))
 	}
 	d.config.Store(next)
 	d.api.Reload(next.settings.API)
+	d.links.Reload(next.settings.Links)
 	d.level.Set(next.settings.Log.level())
 	r.Changed = published.Changed
 	r.Warnings = append(r.Warnings, published.Warnings...)

@@ -11,6 +11,7 @@ import (
 	"trunkline/configs/strict"
 	"trunkline/flowengine"
 	"trunkline/flowengine/tariff"
+	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/webhook"
 	"trunkline/keyword"
@@ -58,6 +59,8 @@ func (l *loader) files() error {
 	}
 	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
 	l.fieldErrors(doc, []any{"http"}, s.HTTP.Validate())
+	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
+	l.webhooks(doc, s.Webhooks)
 	l.api(doc, &s.API)
 	l.people(doc, s.People)
 	l.numbers(doc, s.Numbers)
@@ -71,6 +74,7 @@ func (l *loader) files() error {
 		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
 	}
 	l.tariffs(doc, s.Tariffs)
+	l.webhookFlows(doc, s.Webhooks)
 	others := l.errs
 	l.errs = nil
 	l.done(doc)
@@ -163,11 +167,14 @@ func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
 	place, reason := "", ""
 	var f *smpp.FieldError
 	var h *webhook.FieldError
+	var k *links.FieldError
 	switch {
 	case errors.As(err, &f):
 		place, reason = f.Path, f.Reason
 	case errors.As(err, &h):
 		place, reason = h.Path, h.Reason
+	case errors.As(err, &k):
+		place, reason = k.Path, k.Reason
 	default:
 		doc.ErrorAt(at, "%v", err)
 		return
@@ -271,6 +278,12 @@ func (l *loader) flow(f file) {
 	if !l.once(doc, "flow", v.Flow, "flow") {
 		l.done(doc)
 		return
+	}
+	if !l.config.settings.Links.Enabled() {
+		for _, path := range v.Shortening() {
+			doc.ErrorAt(path, "shorten_urls: there are no short links: say links.listen and links.base_url in trunkline.yaml")
+		}
+		l.done(doc)
 	}
 	l.config.flows = append(l.config.flows, v)
 	l.config.warnings = append(l.config.warnings, v.Warnings...)

@@ -143,13 +143,13 @@ func printFlow(w io.Writer, f flowView) error {
 	fmt.Fprintf(w, "entered %d, inside %d%s%s\n", f.Entered, f.Inside, reasons(", left: ", f.Exited), reasons(", refused: ", f.Refused))
 	fmt.Fprintf(w, "recipients %d, messages sent %d, cost %s\n\n", f.Recipients, f.Sent, f.Cost)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED\tCOST")
+	fmt.Fprintln(t, "ELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED\tCLICKS\tCLICKERS\tCOST")
 	for _, e := range f.Elements {
 		name := e.ID
 		if e.Retired {
 			name += " (retired)"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Cost)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Clicks, e.Clickers, e.Cost)
 	}
 	if err := t.Flush(); err != nil {
 		return err

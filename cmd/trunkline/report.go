@@ -38,6 +38,8 @@ type reportElement struct {
 	Sent      uint64       `json:"messages_sent"`
 	Delivered uint64       `json:"delivered"`
 	Failed    uint64       `json:"failed"`
+	Clicks    uint64       `json:"clicks"`
+	Clickers  uint64       `json:"unique_clickers"` // for the first time on this day
 	Cost      httpapi.Cost `json:"cost"`
 }
 
@@ -97,6 +99,7 @@ func viewDay(d *runtime.DayTally) reportView {
 		c := t.Elements[k]
 		v.Elements = append(v.Elements, reportElement{
 			Version: k.Version, ID: k.Element, Total: c.Total, Unique: c.Unique, Sent: c.Sent, Delivered: c.Delivered, Failed: c.Failed,
+			Clicks: c.Clicks, Clickers: c.Clickers,
 			Cost: httpapi.ViewCost(t.Cost(func(o runtime.ElementKey) bool { return o == k })),
 		})
 	}
@@ -152,12 +155,12 @@ add up. A cost that no tariff tells is unknown, which is not nothing.`,
 // printReport is for people to read.
 func printReport(w io.Writer, days []reportView) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FLOW\tDAY\tVERSION\tELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED\tCOST")
+	fmt.Fprintln(t, "FLOW\tDAY\tVERSION\tELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED\tCLICKS\tCLICKERS\tCOST")
 	goals := 0
 	for _, d := range days {
 		goals += len(d.Goals)
 		for _, e := range d.Elements {
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", d.Flow, d.Day, e.Version, e.ID, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Cost)
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", d.Flow, d.Day, e.Version, e.ID, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Clicks, e.Clickers, e.Cost)
 		}
 	}
 	if err := t.Flush(); err != nil || goals == 0 {
@@ -181,7 +184,7 @@ func writeReport(w io.Writer, days []reportView) error {
 	currencies := currenciesOf(days)
 	header := []string{
 		"kind", "flow", "day", "version", "element", "goal", "branch", "entered", "recipients", "total_engagements", "unique_users_engaged",
-		"messages_sent", "delivered", "failed", "reached", "converted", "events", "unknown_cost_units",
+		"messages_sent", "delivered", "failed", "clicks", "unique_clickers", "reached", "converted", "events", "unknown_cost_units",
 	}
 	rows := csv.NewWriter(w)
 	write := func(kind string, d *reportView, cells map[string]string, cost *httpapi.Cost) {
@@ -203,7 +206,8 @@ func writeReport(w io.Writer, days []reportView) error {
 		for _, e := range d.Elements {
 			write("element", d, map[string]string{
 				"version": number(uint64(e.Version)), "element": e.ID, "total_engagements": number(e.Total), "unique_users_engaged": number(e.Unique),
-				"messages_sent": number(e.Sent), "delivered": number(e.Delivered), "failed": number(e.Failed), "unknown_cost_units": number(e.Cost.UnknownUnits),
+				"messages_sent": number(e.Sent), "delivered": number(e.Delivered), "failed": number(e.Failed),
+				"clicks": number(e.Clicks), "unique_clickers": number(e.Clickers), "unknown_cost_units": number(e.Cost.UnknownUnits),
 			}, &e.Cost)
 		}
 		for _, g := range d.Goals {

@@ -89,7 +89,7 @@ func TestReport(t *testing.T) {
 	g.text(anna, "hello")
 	eventually(t, "the message was taken", func() bool { return s.flow("hello").Sent == 3 })
 	text := s.must("flow", "show", "hello")
-	for _, want := range []string{"recipients 2, messages sent 3, cost 0.14 EUR, unknown for 1 part\n", "FAILED  COST\n", "  0.14 EUR, unknown for 1 part\n"} {
+	for _, want := range []string{"recipients 2, messages sent 3, cost 0.14 EUR, unknown for 1 part\n", "FAILED  CLICKS  CLICKERS  COST\n", "  0.14 EUR, unknown for 1 part\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("flow show does not say %q:\n%s", want, text)
 		}
@@ -181,7 +181,7 @@ func TestReportAsCSV(t *testing.T) {
 					t.Errorf("line %d is %q, which does not end in %q", i, lines[i], want)
 				}
 			}
-			if goal := lines[len(lines)-1]; !strings.HasPrefix(goal, "goal,f,2026-01-31,,,bought,s/a,,,,,,,,4,1,2,") {
+			if goal := lines[len(lines)-1]; !strings.HasPrefix(goal, "goal,f,2026-01-31,,,bought,s/a,,,,,,,,,,4,1,2,") {
 				t.Errorf("the goal: %q", goal)
 			}
 		})

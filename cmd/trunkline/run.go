@@ -76,6 +76,9 @@ func (d *daemon) greet(w io.Writer) {
 	if d.apiListener != nil {
 		fmt.Fprintf(w, "  API    %s://%s/openapi.json\n", apiScheme(&d.begun.API), d.apiListener.Addr())
 	}
+	if d.linksListener != nil {
+		fmt.Fprintf(w, "  links  %s, answered at %s\n", d.begun.Links.Base(), d.linksListener.Addr())
+	}
 	fmt.Fprintf(w, "  data   %s\n", d.begun.data(d.source))
 	if !d.source.bundled() {
 		return

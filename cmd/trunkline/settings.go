@@ -8,6 +8,7 @@ import (
 	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 	"trunkline/flowengine/tariff"
+	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
@@ -27,6 +28,8 @@ type settings struct {
 	Messages messageSettings  `yaml:"messages" doc:"How long what is known of messages is kept."`
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
+	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
+	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
 }
@@ -133,6 +136,7 @@ func (s *settings) restartNeeded(old *settings) (parts []string) {
 		{"messages", s.Messages != old.Messages},
 		{"admin", s.Admin != old.Admin},
 		{"api", apiRestart(&s.API, &old.API)},
+		{"links", linksRestart(&s.Links, &old.Links)},
 		{"log.format", s.Log.Format != old.Log.Format},
 		{"log.bodies", s.Log.Bodies != old.Log.Bodies},
 	} {
@@ -155,5 +159,5 @@ type configuration struct {
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs}
+	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"trunkline/flowengine"
@@ -42,6 +43,8 @@ type executor struct {
 	tallies  *generations[string, *Tally]
 	early    map[flowengine.Shard]int // reports that wait for their message
 	crowded  time.Time                // when it was last logged that too many do
+	dead     atomic.Int64             // webhooks kept that could not be delivered; written by the executor only
+	deadTold time.Time                // when that was last logged
 	timers   *dueQueue
 	outbox   *dueQueue
 	sending  int       // rows given to senders
@@ -118,7 +121,9 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		return nil, err
 	}
 	for _, s := range shards {
-		err := rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(_, _ []byte) bool { ex.early[s]++; return true })
+		err := firstError(
+			rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(_, _ []byte) bool { ex.early[s]++; return true }),
+			rt.store.Scan(appendPrefix(nil, s, kindDead), nil, func(_, _ []byte) bool { ex.dead.Add(1); return true }))
 		if err != nil {
 			return nil, err
 		}

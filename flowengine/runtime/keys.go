@@ -27,6 +27,8 @@ const (
 	kindMark      = 'y' // person, operation, index → the participant's verdict: it has been here
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
+	kindDead      = 'z' // time, sequence → webhook that could not be delivered
+	kindLink      = 'u' // token → short link
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -37,6 +39,7 @@ const (
 	kindPassages = '1' // → what flows remember of the person
 	kindHappened = 'h' // time, sequence → People event
 	kindLog      = 'l' // time, sequence → history
+	kindLinkOf   = 'u' // message, token → empty: the short links of a message
 )
 
 // metaShard holds what belongs to no person; it is beyond the persons' shards.
@@ -48,6 +51,7 @@ const (
 	kindVersion = 'v' // flow, ordinal → definition
 	kindBoot    = 'b' // number of starts
 	kindLastJob = 'l' // kind, flow and entry of a job → the last one that began
+	kindSecret  = 's' // → what the tokens of short links are made with
 )
 
 func appendPrefix(b []byte, s flowengine.Shard, kind byte) []byte {

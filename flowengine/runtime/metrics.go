@@ -26,6 +26,9 @@ type metrics struct {
 	sentUnit *prometheus.CounterVec // flow, element
 
 	participants *prometheus.CounterVec // status: accepted rejected
+	clicks       *prometheus.CounterVec // kind: click preview untracked excess
+	clicked      *prometheus.CounterVec // flow, element
+	hooksDropped prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
@@ -51,6 +54,13 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 		}
 		return float64(n)
 	}))
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "trunkline_webhooks_dead", Help: "Webhooks kept that could not be delivered."}, func() float64 {
+		n := int64(0)
+		for _, ex := range rt.executors {
+			n += ex.dead.Load()
+		}
+		return float64(n)
+	}))
 	return &metrics{
 		tasks:    counters("tasks_total", "Tasks executed, by kind.", "task"),
 		panics:   one("task_panics_total", "Tasks that panicked; each is a bug."),
@@ -68,6 +78,11 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 		engaged:  counters("element_engagements_total", "Arrivals at an element.", "flow", "element"),
 		sentUnit: counters("element_messages_sent_total", "Message units that carriers accepted.", "flow", "element"),
 
+		clicks:  counters("link_requests_total", "Requests of short links that exist, by what was made of them.", "kind"),
+		clicked: counters("element_clicks_total", "Clicks on the links of an element's messages.", "flow", "element"),
+
+		hooksDropped: one("webhooks_dropped_total", "Webhooks that could not be delivered and were not kept, because too many are."),
+
 		participants: counters("participants_total", "Participants of Flow API requests, by what became of them.", "status"),
 	}
 }
@@ -83,6 +98,8 @@ func (m *metrics) event(e *flowengine.Event) {
 		m.refused.WithLabelValues(e.Flow, e.Detail).Inc()
 	case flowengine.Engaged:
 		m.engaged.WithLabelValues(e.Flow, e.Element).Inc()
+	case flowengine.Clicked:
+		m.clicked.WithLabelValues(e.Flow, e.Element).Inc()
 	case flowengine.Accepted, flowengine.Failed:
 		if e.Units > 0 && e.Element != "" {
 			m.sentUnit.WithLabelValues(e.Flow, e.Element).Add(float64(e.Units))

@@ -57,7 +57,7 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow, reason string) (ou
 		out.Withdrawn, out.Sending = len(rows), held
 		tx.step(m, &flowengine.Eject{Flow: flow, Reason: reason})
 		for _, row := range rows { // nobody waits for it any more; it is counted as not sent
-			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn"})
+			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data})
 		}
 		return nil
 	})

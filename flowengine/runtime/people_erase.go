@@ -15,7 +15,7 @@ import (
 const erasePage = 2000
 
 // personal lists the kinds of records whose keys begin with a person.
-var personal = [...]byte{kindLog, kindHappened, kindMark, kindSeen}
+var personal = [...]byte{kindLog, kindHappened, kindMark, kindSeen, kindLinkOf}
 
 // Erase forgets a person: profile, addresses, passages, timers, history, events,
 // messages that were not sent yet, and who the person was in the reports of
@@ -83,6 +83,9 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 			return nil, err
 		}
 	}
+	if err := tx.forgetDead(id); err != nil {
+		return nil, err
+	}
 	w := &tx.batch.writes
 	w.Delete(personKey(tx.ex.scratch[:0], kindPerson, id))
 	w.Delete(personKey(tx.ex.scratch[:0], kindPassages, id))
@@ -120,6 +123,9 @@ func (tx *txn) erasePage(id flowengine.PersonID, kind byte, most int) (more bool
 	}
 	for _, key := range keys {
 		tx.delete(key)
+		if t, ok := linkOfToken(key); ok && kind == kindLinkOf {
+			tx.delete(linkKey(t))
+		}
 		if kind == kindMark && len(key) == len(prefix)+18 {
 			body := record.AppendUint(record.AppendBytes(nil, 1, key[len(prefix):len(prefix)+16]), 2, uint64(indexOf(key)))
 			operation := OperationID(key[len(prefix) : len(prefix)+16])

@@ -28,6 +28,8 @@ type registry struct {
 	schema     *flowengine.Schema
 	numbers    []*flowengine.Number
 	tariffs    *tariff.Table
+	links      flowengine.Links
+	hooks      []Hook
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -138,6 +140,8 @@ type Publication struct {
 	Numbers []*flowengine.Number
 	Flows   []*flowengine.Version // Ordinal is set by Publish
 	Tariffs *tariff.Table         // nil: the cost of everything is unknown
+	Links   flowengine.Links      // Secret is set by Publish
+	Hooks   []Hook                // who is told of events
 }
 
 // Published tells what a publication changed.
@@ -193,7 +197,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			out.Changed = append(out.Changed, id+" removed")
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs}
+	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, links: p.Links, hooks: p.Hooks}
 	warnings, err := rt.install(ctx, change, fresh)
 	if err != nil {
 		return nil, err
@@ -239,8 +243,10 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	g.tariffs = change.tariffs
-	rt.set.Store(set.WithTariffs(g.tariffs))
+	g.tariffs, g.links = change.tariffs, change.links
+	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
+	rt.hooks.Store(newHookSet(g.hooks))
+	rt.set.Store(set.WithTariffs(g.tariffs).WithLinks(g.links))
 	return warnings, nil
 }
 
@@ -378,7 +384,7 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowR
 	}
 	next := maps.Clone(g.records)
 	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs}, nil)
+	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links, hooks: g.hooks}, nil)
 	return err
 }
 

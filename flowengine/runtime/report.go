@@ -48,6 +48,7 @@ type Delivery struct {
 type expected struct {
 	ID          string
 	Origin      flowengine.Origin
+	Data        flowengine.Attrs // of the message
 	Part, Parts uint8
 	Done        bool   // its final report came
 	Arrived     []byte // parts delivered so far; only in the record of the first part
@@ -62,6 +63,7 @@ const (
 	expDone
 	expArrived
 	expFailed
+	expData
 )
 
 func (x *expected) append(b []byte) []byte {
@@ -76,7 +78,8 @@ func (x *expected) append(b []byte) []byte {
 	if len(x.Arrived) > 0 {
 		b = record.AppendBytes(b, expArrived, x.Arrived)
 	}
-	return record.AppendBool(b, expFailed, x.Failed)
+	b = record.AppendBool(b, expFailed, x.Failed)
+	return flowengine.AppendData(b, expData, x.Data)
 }
 
 func decodeExpected(b []byte) (*expected, error) {
@@ -97,6 +100,8 @@ func decodeExpected(b []byte) (*expected, error) {
 			x.Arrived = append([]byte(nil), f.Bytes...)
 		case expFailed:
 			x.Failed = f.Bool()
+		case expData:
+			err = flowengine.DecodeData(f.Bytes, &x.Data)
 		}
 		return err
 	})
@@ -197,11 +202,15 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 			return err
 		}
 	}
-	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
-		return nil
-	}
 	r := &flowengine.Report{
-		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code,
+		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code, Data: x.Data,
+	}
+	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
+		if set := tx.ex.rt.hooks.Load(); set != nil {
+			e := flowengine.Event{Kind: flowengine.Reported, Detail: r.State, First: r.Delivered}
+			tx.tellHooks(set, to.Shard(), flowengine.PersonID{}, r, []flowengine.Event{e})
+		}
+		return nil
 	}
 	if owner := x.Origin.Person.Shard(); !tx.ex.owns(owner) {
 		return tx.relay(&relay{Target: owner, Kind: relayReport, Body: appendReport(nil, r)})
@@ -225,7 +234,8 @@ func appendReport(b []byte, r *flowengine.Report) []byte {
 	b = record.AppendString(b, 4, r.State)
 	b = record.AppendBool(b, 5, r.Delivered)
 	b = record.AppendBool(b, 6, r.Final)
-	return record.AppendString(b, 7, r.Code)
+	b = record.AppendString(b, 7, r.Code)
+	return flowengine.AppendData(b, 8, r.Data)
 }
 
 func (tx *txn) receiveReport(body []byte) error {
@@ -246,6 +256,8 @@ func (tx *txn) receiveReport(body []byte) error {
 			r.Final = f.Bool()
 		case 7:
 			r.Code = string(f.Bytes)
+		case 8:
+			err = flowengine.DecodeData(f.Bytes, &r.Data)
 		}
 		return err
 	})

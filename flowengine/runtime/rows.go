@@ -72,6 +72,7 @@ const (
 	msgCarrier
 	msgReceiptState
 	msgRelay
+	msgData
 )
 
 func (m *Message) append(b []byte) []byte {
@@ -103,7 +104,8 @@ func (m *Message) append(b []byte) []byte {
 	if m.Relay != nil {
 		b = record.AppendNested(b, msgRelay, m.Relay.append)
 	}
-	return record.AppendString(b, msgCarrier, m.Carrier)
+	b = record.AppendString(b, msgCarrier, m.Carrier)
+	return flowengine.AppendData(b, msgData, m.Data)
 }
 
 func decodeMessage(b []byte) (*Message, error) {
@@ -157,6 +159,8 @@ func decodeMessage(b []byte) (*Message, error) {
 			err = m.Deferred.decode(f.Bytes)
 		case msgRelay:
 			m.Relay, err = decodeRelay(f.Bytes)
+		case msgData:
+			err = flowengine.DecodeData(f.Bytes, &m.Data)
 		case msgCarrier:
 			m.Carrier = string(f.Bytes)
 		}

@@ -116,6 +116,9 @@ type Runtime struct {
 	flows     registry
 	boot      uint32 // number of this start
 	jobs      chan *job
+	// linkSecret makes the tokens of short links.
+	linkSecret []byte
+	hooks      atomic.Pointer[hookSet] // nil: nobody wants to hear of anything
 }
 
 type healthError struct{ err error }
@@ -134,6 +137,9 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 	rt.senders.Store(&map[string]Sender{})
 	if rt.boot, err = nextBoot(store); err != nil {
 		return nil, fmt.Errorf("runtime: counting the start: %w", err)
+	}
+	if rt.linkSecret, err = storedSecret(store); err != nil {
+		return nil, fmt.Errorf("runtime: reading the secret of short links: %w", err)
 	}
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {
@@ -242,7 +248,7 @@ func (rt *Runtime) keepHouse(ctx context.Context) {
 	}
 	for _, ex := range rt.executors {
 		for _, s := range ex.shards {
-			ex.submit(task{name: "sweep", run: func(tx *txn) error { return tx.sweepEarly(s) }})
+			ex.submit(task{name: "sweep", run: func(tx *txn) error { return firstError(tx.sweepEarly(s), tx.sweepDead(s)) }})
 		}
 	}
 }

@@ -42,6 +42,7 @@ type world struct {
 	sent     []*Message
 	answer   func(m *Message) (Outcome, bool) // false: the carrier stays silent
 	accepted int
+	hooks    []Hook // of what is published next
 }
 
 func (w *world) Send(m *Message, done func(Outcome)) {
@@ -110,7 +111,7 @@ func (w *world) publish(flows ...string) (*Published, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := Publication{Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}}}
+	p := Publication{Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}}, Links: flowengine.Links{Base: "https://l.example", TTL: linkTTL}, Hooks: w.hooks}
 	for i, f := range flows {
 		v, err := flowengine.ParseFlow(fmt.Sprintf("flow%d.yaml", i), []byte(f), schema, nil)
 		if err != nil {

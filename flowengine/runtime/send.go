@@ -37,7 +37,9 @@ type Outcome struct {
 	Ref   uint16 // concatenation reference in use
 	Code  string // the peer's own name for the status
 	After time.Duration
-	Vars  flowengine.Attrs // what the peer answered
+	// Untried: a retry that is due to us, not to the peer, counts as no attempt.
+	Untried bool
+	Vars    flowengine.Attrs // what the peer answered
 }
 
 // Sender sends the messages of one channel. Send must not block; it calls done
@@ -151,7 +153,7 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 	m.Keys = append(m.Keys, o.Keys...)
 	m.Sent = max(m.Sent, o.Parts)
 	switch {
-	case o.Fate == FateRetry:
+	case o.Fate == FateRetry && !tx.orphaned(m):
 		return tx.retry(m, o)
 	case o.Fate == FateInDoubt && m.Marketing:
 		tx.ex.rt.metrics.inDoubt.WithLabelValues("assumed_sent").Inc()
@@ -164,22 +166,42 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 	if m.Receipt != nil || m.Relay != nil {
 		return nil
 	}
+	if m.Channel == HookChannel {
+		tx.settleHook(m, o)
+		return nil
+	}
 	if err := tx.expectReports(m, o.Carrier); err != nil {
 		return err
 	}
 	if m.Origin.Person.IsZero() { // sent by an operator, not by a flow
+		tx.tellResult(m, o)
 		return nil
 	}
 	person, err := tx.member(m.Origin.Person)
 	if err != nil || !person.exists {
 		return err
 	}
-	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars}
+	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
 	}
 	tx.step(person, result)
 	return nil
+}
+
+// tellResult tells those who want to hear of it what became of a message that
+// no flow sent.
+func (tx *txn) tellResult(m *Message, o Outcome) {
+	set := tx.ex.rt.hooks.Load()
+	if set == nil || m.Channel == NotifyChannel {
+		return
+	}
+	e := flowengine.Event{Kind: flowengine.Accepted, Units: uint32(m.Sent)}
+	if o.Fate != FateAccepted {
+		e.Kind, e.Detail = flowengine.Failed, o.Fate.String()
+	}
+	r := &flowengine.SendResult{ID: m.ID, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Code: o.Code, Data: m.Data}
+	tx.tellHooks(set, shardOf(m.entry.key), flowengine.PersonID{}, r, []flowengine.Event{e})
 }
 
 // retry puts a message back for a later attempt, or gives it up when its
@@ -198,7 +220,7 @@ func (tx *txn) retry(m *Message, o Outcome) error {
 	}
 	s := shardOf(m.entry.key)
 	tx.ex.outbox.remove(s, m.entry.key, &tx.batch.writes)
-	if m.Attempt < 255 {
+	if m.Attempt < 255 && !o.Untried {
 		m.Attempt++
 	}
 	m.Claimed = false
@@ -217,7 +239,7 @@ func (tx *txn) expectReports(m *Message, carrier string) error {
 		if key == "" {
 			continue
 		}
-		x := &expected{ID: m.ID, Origin: m.Origin, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
+		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
 		var err error
 		if tx.ex.owns(to.Shard()) {
 			err = tx.expectReport(to, carrier, key, x)

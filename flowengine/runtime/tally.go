@@ -19,6 +19,8 @@ type Counts struct {
 	Delivered uint64 // messages with a positive final report
 	Failed    uint64 // messages that were not sent, or not delivered
 	Unknown   uint64 // of Sent, units whose cost is not known (rule C1)
+	Clicks    uint64 // links followed (rule U1)
+	Clickers  uint64 // persons who ever followed one
 }
 
 func (c *Counts) add(o Counts) {
@@ -28,6 +30,8 @@ func (c *Counts) add(o Counts) {
 	c.Delivered += o.Delivered
 	c.Failed += o.Failed
 	c.Unknown += o.Unknown
+	c.Clicks += o.Clicks
+	c.Clickers += o.Clickers
 }
 
 // ElementKey names an element of one version.
@@ -105,6 +109,12 @@ func (t *Tally) Count(e *flowengine.Event) {
 		c.Failed++
 		c.Sent += uint64(e.Units) // parts that were taken before one was refused
 		t.countCost(e)
+	case flowengine.Clicked:
+		c := t.element(e)
+		c.Clicks++
+		if e.First {
+			c.Clickers++
+		}
 	case flowengine.Reported:
 		if e.First {
 			t.element(e).Delivered++
@@ -209,7 +219,9 @@ func (t *Tally) append(b []byte) []byte {
 			b = record.AppendUint(b, 5, c.Sent)
 			b = record.AppendUint(b, 6, c.Delivered)
 			b = record.AppendUint(b, 7, c.Failed)
-			return record.AppendUint(b, 8, c.Unknown)
+			b = record.AppendUint(b, 8, c.Unknown)
+			b = record.AppendUint(b, 9, c.Clicks)
+			return record.AppendUint(b, 10, c.Clickers)
 		})
 	}
 	for k, c := range t.Goals {
@@ -264,6 +276,10 @@ func decodeTally(b []byte) (*Tally, error) {
 					c.Failed = f.Uint
 				case 8:
 					c.Unknown = f.Uint
+				case 9:
+					c.Clicks = f.Uint
+				case 10:
+					c.Clickers = f.Uint
 				}
 				return nil
 			})

@@ -241,6 +241,7 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 			due = r.Sends[i].NotBefore
 		}
 		tx.enqueue(shard, &Message{Send: r.Sends[i]}, due)
+		tx.keepLinks(&r.Sends[i])
 	}
 	tx.keep(m, r)
 	for _, a := range r.AddressesAdded {
@@ -249,6 +250,9 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		}
 	}
 	tx.history(id, r.Log)
+	if set := tx.ex.rt.hooks.Load(); set != nil {
+		tx.tellHooks(set, shard, id, c, r.Log)
+	}
 	tx.changing = flowengine.PersonID{}
 	return r
 }

@@ -115,11 +115,15 @@ GET /v1/flows/{flow}
 GET /v1/flows/{flow}/entries/{entry}/participants/report
 GET /v1/flows/{flow}/results
 GET /v1/flows/{flow}/runs
+GET /v1/links
+GET /v1/messages/{id}/links
 GET /v1/people
 GET /v1/people/{ref}
 GET /v1/people/{ref}/events
 GET /v1/people/{ref}/export
 GET /v1/people/{ref}/history
+GET /v1/webhooks
+GET /v1/webhooks/dead
 PATCH /v1/people/{ref}
 POST /v1/events
 POST /v1/flows/{flow}/elements/{element}/winner
@@ -129,6 +133,7 @@ POST /v1/flows/{flow}/stop
 POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events
+POST /v1/webhooks/replay
 PUT /v1/people/{ref}/tags/{tag}
 `
 

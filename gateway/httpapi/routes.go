@@ -28,7 +28,8 @@ func apiConfig(version string) huma.Config {
 	c.Tags = []*huma.Tag{
 		{Name: "people", Description: "Profiles, tags, history, erasure."}, {Name: "events", Description: "What people did elsewhere."},
 		{Name: "flows", Description: "State and counters."}, {Name: "participants", Description: "Let people into a flow, and take them out."},
-		{Name: "messages", Description: "Send without a flow."},
+		{Name: "messages", Description: "Send without a flow; short links of messages."},
+		{Name: "webhooks", Description: "Endpoints that are told of events."},
 	}
 	return c
 }
@@ -91,6 +92,8 @@ func (s *Server) routes() {
 	s.runRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
+	s.linkRoutes()
+	s.webhookRoutes()
 }
 
 // none is the answer of operations that have nothing to tell.

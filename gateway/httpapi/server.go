@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"trunkline/flowengine/runtime"
+	"trunkline/gateway"
 )
 
 // Limits of a request.
@@ -41,6 +40,8 @@ type Options struct {
 	// Notifies: a sender for runtime.NotifyChannel is registered, so requests may
 	// name a notifyUrl.
 	Notifies bool
+	// Webhooks lists the endpoints of outgoing webhooks; may be nil.
+	Webhooks func() []Webhook
 	Version  string
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
@@ -52,6 +53,7 @@ type Server struct {
 	rt       *runtime.Runtime
 	parts    func(text, carrier string) int
 	notifies bool
+	webhooks func() []Webhook
 	log      *slog.Logger
 	now      func() time.Time
 	metrics  *metrics
@@ -72,7 +74,7 @@ func New(c Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s := &Server{
-		rt: o.Runtime, parts: o.Parts, notifies: o.Notifies, log: o.Log, now: o.Now, config: c,
+		rt: o.Runtime, parts: o.Parts, notifies: o.Notifies, webhooks: o.Webhooks, log: o.Log, now: o.Now, config: c,
 		buckets: newBuckets(), failures: newBuckets(), mux: http.NewServeMux(), places: make(chan struct{}, max(1, c.Requests)),
 	}
 	if s.parts == nil {
@@ -111,8 +113,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	if t := s.config.TLS; t != nil {
-		c := &certificate{cert: t.Cert, key: t.Key}
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}}
+		c := &gateway.Certificate{Cert: t.Cert, Key: t.Key}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Get, NextProtos: []string{"h2", "http/1.1"}}
 		l = tls.NewListener(l, server.TLSConfig)
 	}
 	ended := make(chan error, 1)
@@ -195,39 +197,6 @@ func (w *refusalWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
-}
-
-// certificate reads its files again when they change, so that a renewed one is
-// used without a restart.
-type certificate struct {
-	cert, key string
-
-	mu     sync.Mutex
-	loaded *tls.Certificate
-	at     time.Time // of the newer file
-}
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var at time.Time
-	for _, name := range []string{c.cert, c.key} {
-		if info, err := os.Stat(name); err == nil && info.ModTime().After(at) {
-			at = info.ModTime()
-		}
-	}
-	if c.loaded != nil && at.Equal(c.at) {
-		return c.loaded, nil
-	}
-	loaded, err := tls.LoadX509KeyPair(c.cert, c.key)
-	if err != nil {
-		if c.loaded != nil { // half of a renewal is there: the old one still works
-			return c.loaded, nil
-		}
-		return nil, err
-	}
-	c.loaded, c.at = &loaded, at
-	return c.loaded, nil
 }
 
 type metrics struct {

@@ -135,6 +135,8 @@ func happening(e *flowengine.Event) string {
 		return "wrote a message: " + e.Detail
 	case flowengine.Updated:
 		return strings.TrimSpace(fmt.Sprintf("%s changed %s", at, e.Detail))
+	case flowengine.Clicked:
+		return fmt.Sprintf("followed a link of %s: %s", at, e.Detail)
 	case flowengine.Observed:
 		return "event " + e.Detail
 	}
@@ -170,6 +172,8 @@ type Element struct {
 	Sent      uint64 `json:"messages_sent" doc:"Parts of messages that carriers accepted."`
 	Delivered uint64 `json:"delivered" doc:"Messages that were delivered."`
 	Failed    uint64 `json:"failed" doc:"Messages that were not sent or not delivered."`
+	Clicks    uint64 `json:"clicks" doc:"How often short links of the messages were followed."`
+	Clickers  uint64 `json:"unique_clickers" doc:"Persons who ever followed one."`
 	Cost      Cost   `json:"cost" doc:"What the messages cost."`
 }
 
@@ -201,7 +205,7 @@ func ViewFlows(all []runtime.FlowStatus, entries func(flow string) []Entry) []Fl
 		add := func(ids []string, retired bool) {
 			for _, id := range ids {
 				c := counts[id]
-				v.Elements = append(v.Elements, Element{id, retired, c.Total, c.Unique, c.Sent, c.Delivered, c.Failed, ViewCost(f.Counts.CostOf(id))})
+				v.Elements = append(v.Elements, Element{id, retired, c.Total, c.Unique, c.Sent, c.Delivered, c.Failed, c.Clicks, c.Clickers, ViewCost(f.Counts.CostOf(id))})
 			}
 		}
 		add(f.Elements, false)
