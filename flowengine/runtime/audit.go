@@ -40,6 +40,7 @@ type shardAudit struct {
 	active map[string]bool
 	rows   map[sending]int // messages in the outbox
 	shard  flowengine.Shard
+	key    []byte // buffer
 }
 
 // sending names what an element sent in one run.
@@ -115,7 +116,7 @@ func (a *shardAudit) readQueues(store storage.Reader) (problems []string, err er
 // scanQueue goes through a due queue, and says when something is below its
 // cursor, where nobody looks any more.
 func (a *shardAudit) scanQueue(store storage.Reader, kind byte, problems *[]string, each func(key, value []byte) error) error {
-	cursor, err := store.Get(cursorKey(nil, a.shard, kind), nil)
+	cursor, err := store.Get(cursorKey(a.key[:0], a.shard, kind), nil)
 	if err != nil && !isNotFound(err) {
 		return err
 	}
@@ -135,7 +136,7 @@ func (a *shardAudit) account(p *Profile) (problems []string) {
 	id := p.Person.ID
 	for i := range p.Passages.Runs {
 		run := &p.Passages.Runs[i]
-		key := string(activeKey(nil, id, flowengine.RunKey{Flow: run.Flow, Version: run.Version, Number: run.Number}))
+		key := string(activeKey(a.key[:0], id, flowengine.RunKey{Flow: run.Flow, Version: run.Version, Number: run.Number}))
 		if !a.active[key] {
 			problems = append(problems, fmt.Sprintf("person %s is in flow %q, entry %d, and the index does not say so", id, run.Flow, run.Number))
 		}
@@ -143,7 +144,7 @@ func (a *shardAudit) account(p *Profile) (problems []string) {
 		if run.Deadline.IsZero() {
 			continue
 		}
-		key = string(runTimerKey(nil, id, flowengine.Deadline{Due: run.Deadline, Flow: run.Flow, Number: run.Number, Seq: run.Seq}))
+		key = string(runTimerKey(a.key[:0], id, flowengine.Deadline{Due: run.Deadline, Flow: run.Flow, Number: run.Number, Seq: run.Seq}))
 		if !a.timers[key] {
 			problems = append(problems, fmt.Sprintf("person %s waits in flow %q, entry %d, at %q until %s, and there is no timer", id, run.Flow, run.Number, run.Element, run.Deadline.Format(time.RFC3339Nano)))
 		}
