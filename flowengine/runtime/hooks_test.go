@@ -109,10 +109,12 @@ func TestDeadHooks(t *testing.T) {
 		w := startHooked(t, store, d, Hook{Name: "crm", Wants: func(e string) bool { return e == "run.entered" }})
 		w.must(w.inbound(w.arrival("385911234567", "shop")))
 		time.Sleep(hookTime - time.Hour)
+		synctest.Wait()
 		if _, total, _ := w.rt.DeadHooks(DeadFilter{}, 10); total != 0 || len(d.told) < 70 || d.told[len(d.told)-1].Attempt != 0 {
 			t.Fatalf("%d dead, told %d times", total, len(d.told))
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		dead, total, err := w.rt.DeadHooks(DeadFilter{Endpoint: "crm"}, 10)
 		w.must(err)
 		if total != 1 || dead[0].ID != d.told[0].ID || dead[0].Reason != "expired" || dead[0].Payload != d.told[0].Text {

@@ -135,11 +135,15 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 	}
 	rt.set.Store(empty)
 	rt.senders.Store(&map[string]Sender{})
-	if rt.boot, err = nextBoot(store); err != nil {
+	var first storage.Batch // nobody owns its keys yet: no executor runs
+	if rt.boot, err = nextBoot(store, &first); err != nil {
 		return nil, fmt.Errorf("runtime: counting the start: %w", err)
 	}
-	if rt.linkSecret, err = storedSecret(store); err != nil {
+	if rt.linkSecret, err = storedSecret(store, &first); err != nil {
 		return nil, fmt.Errorf("runtime: reading the secret of short links: %w", err)
+	}
+	if err = store.Apply(&first); err != nil {
+		return nil, fmt.Errorf("runtime: counting the start: %w", err)
 	}
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {
@@ -168,8 +172,8 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 // two entries of the same millisecond one.
 const bootShift = 20
 
-// nextBoot counts the starts on a store. Nobody owns the key yet: no executor runs.
-func nextBoot(store storage.Store) (uint32, error) {
+// nextBoot counts the starts on a store.
+func nextBoot(store storage.Reader, b *storage.Batch) (uint32, error) {
 	key := appendPrefix(nil, metaShard, kindBoot)
 	value, err := store.Get(key, nil)
 	if err != nil && !isNotFound(err) {
@@ -180,9 +184,8 @@ func nextBoot(store storage.Store) (uint32, error) {
 		boot = binary.BigEndian.Uint32(value)
 	}
 	boot++
-	var b storage.Batch
 	b.Put(key, binary.BigEndian.AppendUint32(nil, boot))
-	return boot, store.Apply(&b)
+	return boot, nil
 }
 
 // Register names the sender of a channel. It is called before Run.

@@ -672,6 +672,7 @@ func TestFullDiskHoldsBack(t *testing.T) {
 			t.Errorf("while the disk is full: %v", err)
 		}
 		time.Sleep(time.Minute) // there is room again
+		synctest.Wait()
 		expect(t, "taken", taken, sent)
 		w.must(w.inbound(w.arrival("385911", "start")))
 		synctest.Wait()
