@@ -35,7 +35,9 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 // StepWith is Step for a person whose People events are known: events lists
 // those of a name, in any order. It is asked only when a condition looks at them.
 func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
-	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), result: new(Result)}
+	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond)}
+	st.result = &st.room.result
+	st.result.Log = st.room.log[:0]
 	if st.watches() {
 		st.before = new(profile)
 		*st.before = profileOf(p)
@@ -108,7 +110,18 @@ type step struct {
 	before   *profile                     // nil: nobody watches
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
+
+	// room is for the result and the history of an ordinary step, so that they
+	// need no memory of their own.
+	room struct {
+		result Result
+		log    [usualEvents]Event
+	}
 }
+
+// usualEvents is how much happens in a step that takes a message in, writes to
+// the profile and sends an answer.
+const usualEvents = 8
 
 // enter begins a run at an entry point. The entry was admitted before.
 func (st *step) enter(ref entryRef, with *Run) {
@@ -350,7 +363,15 @@ func (st *step) version(run *Run) *Version {
 }
 
 func (st *step) passage(run *Run, v *Version) *Passage {
-	return &Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, past: &recollection{st, run}, result: st.result}
+	x := &struct {
+		Passage
+		recollection
+	}{
+		Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, result: st.result},
+		recollection{st, run},
+	}
+	x.past = &x.recollection
+	return &x.Passage
 }
 
 func (st *step) log(e Event) { st.result.Log = append(st.result.Log, e) }

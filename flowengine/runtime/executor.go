@@ -73,6 +73,7 @@ type member struct {
 	// into memory, and, once recalled, those of before.
 	events   []remembered
 	recalled bool
+	past     func(name string) []flowengine.Happened // see eventsOf
 }
 
 // batch is a set of tasks that are committed together.
@@ -316,7 +317,7 @@ func (ex *executor) release(b *batch) {
 		return
 	}
 	for _, d := range b.due {
-		d.queue.add(d.shard, d.key, d.value)
+		d.queue.add(d.shard, d.entry)
 	}
 	for _, settle := range b.settled {
 		settle()

@@ -54,6 +54,9 @@ type expected struct {
 	Failed      bool   // a final report other than delivered was told already; likewise
 }
 
+// usualExpected is room for the stored form of an expected report.
+const usualExpected = 80
+
 const (
 	expID = iota + 1
 	expOrigin
@@ -108,7 +111,7 @@ func decodeExpected(b []byte) (*expected, error) {
 // response takes effect now.
 func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expected) error {
 	k := messageKey(to, kindMessage, carrier, key)
-	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
+	tx.put(k, x.append(make([]byte, 0, usualExpected)), tx.now.Add(tx.ex.rt.options.Reports))
 	if tx.ex.early[to.Shard()] == 0 {
 		return nil
 	}
