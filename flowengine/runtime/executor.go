@@ -15,6 +15,7 @@ import (
 const (
 	batchTasks  = 1024    // tasks per batch at most
 	batchBytes  = 1 << 20 // bytes after which a batch takes no further task
+	batchOps    = 8 << 10 // operations after which it takes none
 	queueTasks  = 4096    // tasks that wait before Overload
 	cachePeople = 16384   // persons in each generation of the cache
 	timerShare  = 128     // due timers and rows taken before other tasks get their turn
@@ -40,8 +41,8 @@ type executor struct {
 	contacts *generations[flowengine.Address, flowengine.PersonID]
 	recent   *generations[string, []byte] // other records just written
 	tallies  *generations[string, *Tally]
-	early    map[flowengine.Shard]int // reports that wait for their message
-	crowded  time.Time                // when it was last logged that too many do
+	early    earlyCounts // reports that wait for their message
+	crowded  time.Time   // when it was last logged that too many do
 	timers   *dueQueue
 	outbox   *dueQueue
 	sending  int       // rows given to senders
@@ -100,7 +101,7 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		contacts: newGenerations[flowengine.Address, flowengine.PersonID](cachePeople),
 		recent:   newGenerations[string, []byte](cachePeople),
 		tallies:  newGenerations[string, *Tally](1024),
-		early:    map[flowengine.Shard]int{},
+		early:    earlyCounts{},
 		groups:   map[string]*group{},
 		shares:   map[string]share{},
 		results:  make(chan sent, rt.options.MaxSending),
@@ -119,7 +120,10 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		return nil, err
 	}
 	for _, s := range shards {
-		err := rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(_, _ []byte) bool { ex.early[s]++; return true })
+		err := rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(key, _ []byte) bool {
+			ex.early.add(s, earlyCarrier(key), 1)
+			return true
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -289,7 +293,9 @@ func (ex *executor) guard(t task, tx *txn) (err error) {
 	return t.run(tx)
 }
 
-func (b *batch) full() bool { return len(b.tasks) >= batchTasks || len(b.writes.Bytes()) >= batchBytes }
+func (b *batch) full() bool {
+	return len(b.tasks) >= batchTasks || len(b.writes.Bytes()) >= batchBytes || b.writes.Len() >= batchOps
+}
 
 // commit hands the current batch to the committer, unless one is being synced.
 func (ex *executor) commit() {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -153,6 +154,12 @@ func messageKey(to flowengine.Address, kind byte, carrier, key string) []byte {
 	b = append(append(appendPrefix(b, to.Shard(), kind), carrier...), 0)
 	b = append(append(b, to.Value...), 0)
 	return append(b, key...)
+}
+
+// earlyCarrier reads the carrier out of a messageKey.
+func earlyCarrier(key []byte) string {
+	carrier, _, _ := bytes.Cut(key[3:], []byte{0})
+	return string(carrier)
 }
 
 func tallyKey(b []byte, s flowengine.Shard, flow string, day uint32) []byte {
