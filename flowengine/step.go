@@ -36,8 +36,8 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 // those of a name, in any order. It is asked only when a condition looks at them.
 func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
 	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond)}
-	st.result = &st.room.result
-	st.result.Log = st.room.log[:0]
+	st.result = &st.own
+	st.result.Log = make([]Event, 0, usualEvents(c))
 	if st.watches() {
 		st.before = new(profile)
 		*st.before = profileOf(p)
@@ -110,18 +110,19 @@ type step struct {
 	before   *profile                     // nil: nobody watches
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
-
-	// room is for the result and the history of an ordinary step, so that they
-	// need no memory of their own.
-	room struct {
-		result Result
-		log    [usualEvents]Event
-	}
+	own      Result // what result points at
 }
 
-// usualEvents is how much happens in a step that takes a message in, writes to
-// the profile and sends an answer.
-const usualEvents = 8
+// usualEvents is room for what happens in most steps that a cause makes.
+func usualEvents(c Cause) int {
+	switch c.(type) {
+	case *Report:
+		return 1
+	case *SendResult:
+		return 5
+	}
+	return 8 // a message comes in, the profile is written, an answer goes out
+}
 
 // enter begins a run at an entry point. The entry was admitted before.
 func (st *step) enter(ref entryRef, with *Run) {

@@ -39,7 +39,8 @@ entries:
   - {id: text, type: inbound_message, number: "38591000001", channel: sms, keywords: [size], match: first_word, next: save}
 elements:
   save:  {type: update_person, set: {shoeSize: "${inbound.number}"}, on: {done: thank}}
-  thank: {type: send_sms, from: "38591000001", text: "Size {{ person.shoeSize }} noted, {{ person.phone }}"}
+  thank: {type: send_sms, from: "38591000001", text: "Size {{ person.shoeSize }} noted, {{ inbound.from }}", on: {sent: stop}}
+  stop:  {type: exit}
 `
 
 const (
