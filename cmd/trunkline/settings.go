@@ -28,13 +28,13 @@ type settings struct {
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
-	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
+	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 }
 
 // included is a further file.
 type included struct {
 	People  peopleSettings   `yaml:"people" doc:"What is known of people."`
-	Numbers []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
+	Numbers []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 }
 
 type adminSettings struct {
