@@ -283,25 +283,17 @@ func (e *Expression) Value(x *Passage) (any, error) {
 
 // bindings prepares the values that are read, in the form that convert gives.
 func (r *reads) bindings(x *Passage, convert func(Value) any) map[string]any {
-	env := make(map[string]any, 4)
-	person := make(map[string]any, len(r.person))
-	for _, name := range r.person {
-		if name == fieldTags {
-			tags := make([]string, len(x.Person.Tags))
-			for i, t := range x.Person.Tags {
-				tags[i] = t.Name
-			}
-			person[name] = tags
-			continue
+	env := map[string]any{rootPerson: unread, rootInbound: unread}
+	if len(r.person) > 0 {
+		env[rootPerson] = r.profile(x, convert)
+	}
+	if len(r.inbound) > 0 {
+		inbound := make(map[string]any, len(r.inbound))
+		for _, name := range r.inbound {
+			inbound[name] = convert(x.Run.Inbound.field(name))
 		}
-		person[name] = convert(x.Person.attribute(name))
+		env[rootInbound] = inbound
 	}
-	env[rootPerson] = person
-	inbound := make(map[string]any, len(r.inbound))
-	for _, name := range r.inbound {
-		inbound[name] = convert(x.Run.Inbound.field(name))
-	}
-	env[rootInbound] = inbound
 	if r.vars {
 		vars := make(map[string]any, len(x.Run.Vars))
 		for _, v := range x.Run.Vars {
@@ -316,6 +308,26 @@ func (r *reads) bindings(x *Passage, convert func(Value) any) map[string]any {
 		env[rootNow] = x.Now.In(x.Version.Settings.zone())
 	}
 	return env
+}
+
+// unread is what a root holds of which nothing is read. Nobody writes to it.
+var unread = map[string]any{}
+
+// profile is what is read of the person.
+func (r *reads) profile(x *Passage, convert func(Value) any) map[string]any {
+	person := make(map[string]any, len(r.person))
+	for _, name := range r.person {
+		if name == fieldTags {
+			tags := make([]string, len(x.Person.Tags))
+			for i, t := range x.Person.Tags {
+				tags[i] = t.Name
+			}
+			person[name] = tags
+			continue
+		}
+		person[name] = convert(x.Person.attribute(name))
+	}
+	return person
 }
 
 // Condition is an expression that is true or false.

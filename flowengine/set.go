@@ -78,6 +78,7 @@ type Set struct {
 	Schema   *Schema
 	flows    map[string]*Flow
 	numbers  map[numberKey]*Number
+	channels map[string]bool // those of the numbers
 	table    *keyword.Table
 	entries  []entryRef            // what the table's entries point at
 	events   map[string][]entryRef // entry points that listen to a People event
@@ -97,10 +98,10 @@ type entryRef struct {
 // NewSet builds a set, with the routing table of all active flows. Warnings
 // name entries that no message can tell apart (rule R3).
 func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
-	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, events: map[string][]entryRef{}, watchers: map[string][]entryRef{}}
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, events: map[string][]entryRef{}, watchers: map[string][]entryRef{}}
 	var b keyword.Builder
 	for _, n := range numbers {
-		s.numbers[numberKey{n.Channel, n.Value}] = n
+		s.numbers[numberKey{n.Channel, n.Value}], s.channels[n.Channel] = n, true
 		if err := b.Reserve(n.Value, keyword.Channel(n.Channel), n.Reserved); err != nil {
 			return nil, nil, fmt.Errorf("number %q: %w", n.Value, err)
 		}
@@ -163,6 +164,12 @@ func (s *Set) Flows() []*Flow {
 	}
 	slices.SortFunc(all, func(a, b *Flow) int { return strings.Compare(a.ID, b.ID) })
 	return all
+}
+
+// Ours reports whether messages to a number are for us. While no number of the
+// channel is configured all are: entry points that name none take them.
+func (s *Set) Ours(channel, value string) bool {
+	return s.numbers[numberKey{channel, value}] != nil || !s.channels[channel]
 }
 
 // Number finds one of our numbers, or returns nil.

@@ -35,7 +35,9 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 // StepWith is Step for a person whose People events are known: events lists
 // those of a name, in any order. It is asked only when a condition looks at them.
 func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
-	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), result: new(Result)}
+	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond)}
+	st.result = &st.own
+	st.result.Log = make([]Event, 0, usualEvents(c))
 	if st.watches() {
 		st.before = new(profile)
 		*st.before = profileOf(p)
@@ -110,6 +112,18 @@ type step struct {
 	before   *profile                     // nil: nobody watches
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
+	own      Result // what result points at
+}
+
+// usualEvents is room for what happens in most steps that a cause makes.
+func usualEvents(c Cause) int {
+	switch c.(type) {
+	case *Report:
+		return 1
+	case *SendResult:
+		return 5
+	}
+	return 8 // a message comes in, the profile is written, an answer goes out
 }
 
 // enter begins a run at an entry point. The entry was admitted before.
@@ -352,7 +366,15 @@ func (st *step) version(run *Run) *Version {
 }
 
 func (st *step) passage(run *Run, v *Version) *Passage {
-	return &Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, past: &recollection{st, run}, result: st.result}
+	x := &struct {
+		Passage
+		recollection
+	}{
+		Passage{Set: st.set, Version: v, Person: st.person, State: st.passages, Run: run, Element: run.Element, Now: st.now, result: st.result},
+		recollection{st, run},
+	}
+	x.past = &x.recollection
+	return &x.Passage
 }
 
 func (st *step) log(e Event) { st.result.Log = append(st.result.Log, e) }

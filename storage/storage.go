@@ -30,9 +30,9 @@ const (
 	// MaxValueBytes is the length of the longest value.
 	MaxValueBytes = 512 << 10
 	// MaxBatchBytes is the size of the largest batch, by [Batch.Bytes].
-	MaxBatchBytes = 4 << 20
+	MaxBatchBytes = 2 << 20
 	// MaxBatchOps is the number of operations in the longest batch.
-	MaxBatchOps = 32 << 10
+	MaxBatchOps = 16 << 10
 )
 
 // Reader is what a store and a snapshot have in common.

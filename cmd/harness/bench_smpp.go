@@ -58,25 +58,22 @@ func (b *smppBench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var kannel *result
-	if !b.noKannel {
-		kannel, err = b.kannel(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return err
-			}
-			fmt.Fprintf(os.Stderr, "\n*** NO COMPARISON WITH KANNEL: %v ***\n\n", err)
-		}
+	same, static := b.compare(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 
 	fmt.Println()
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GATEWAY\tPEAK/S\tAT ONCE\tCPUS\tHARNESS\tOTHERS\tAT 70 %/S\tP50\tP99\tLONGEST PAUSE\tCPUS\tOTHERS\tRSS MB\tMOST MB\tDURABILITY")
 	row(t, "trunkline", trunkline)
-	if kannel != nil {
-		row(t, "kannel", kannel)
-	}
+	row(t, "kannel (same work)", same)
+	row(t, "kannel (static answer, no delivery report)", static)
 	t.Flush()
+	if same != nil {
+		fmt.Println("Same work: the text comes from an application over HTTP, and a delivery report is asked for, matched and handed on.")
+		fmt.Println("Kannel's store is a file that it does not sync, and its reports wait in memory; it keeps no profile, no counters and no history.")
+	}
 	fmt.Println()
 	t = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "DECODE submit_sm\tNS\tALLOCS")
@@ -86,17 +83,44 @@ func (b *smppBench) run(ctx context.Context) error {
 	v := trunkline.verdict
 	fmt.Printf("\n%d keywords acknowledged, %d replied to, %d refused, %d replies twice\n", v.acked, v.replied, v.refused, v.duplicated)
 
-	kannelRate, ratio := "na", "na"
-	if kannel != nil {
-		kannelRate = fmt.Sprintf("%.0f", kannel.peak.rate)
-		ratio = fmt.Sprintf("%.2f", trunkline.peak.rate/kannel.peak.rate)
-	}
-	fmt.Printf("RESULT roundtrips_per_s=%.0f p99_ms=%.1f kannel_per_s=%s ratio_kannel=%s rss_mb=%.0f decode_ns=%.0f decode_allocs=%d\n",
-		trunkline.peak.rate, trunkline.calm.p99.Seconds()*1000, kannelRate, ratio, megabytes(trunkline.peak.rss), ours.ns, ours.allocs)
+	kannelRate, ratio := against(trunkline, same)
+	staticRate, staticRatio := against(trunkline, static)
+	fmt.Printf("RESULT roundtrips_per_s=%.0f p99_ms=%.1f kannel_per_s=%s ratio_kannel=%s rss_mb=%.0f decode_ns=%.0f decode_allocs=%d kannel_static_per_s=%s ratio_static=%s\n",
+		trunkline.peak.rate, trunkline.calm.p99.Seconds()*1000, kannelRate, ratio, megabytes(trunkline.peak.rss), ours.ns, ours.allocs, staticRate, staticRatio)
 	return failure(v.problems)
 }
 
+// compare measures Kannel at the work that the daemon does, and at the least that
+// answers a keyword. What could not be measured is nil.
+func (b *smppBench) compare(ctx context.Context) (same, static *result) {
+	if b.noKannel {
+		return nil, nil
+	}
+	err := installKannel(ctx)
+	if err == nil {
+		same, err = b.kannel(ctx, true)
+	}
+	if err == nil {
+		static, err = b.kannel(ctx, false)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "\n*** NO COMPARISON WITH KANNEL: %v ***\n\n", err)
+	}
+	return same, static
+}
+
+// against tells the rate of another gateway, and how many times it ours is.
+func against(ours, other *result) (rate, ratio string) {
+	if other == nil {
+		return "na", "na"
+	}
+	return fmt.Sprintf("%.0f", other.peak.rate), fmt.Sprintf("%.2f", ours.peak.rate/other.peak.rate)
+}
+
 func row(t *tabwriter.Writer, name string, r *result) {
+	if r == nil {
+		return
+	}
 	fmt.Fprintf(t, "%s\t%.0f\t%d\t%.2f\t%.2f\t%.2f\t%.0f\t%s\t%s\t%s\t%.2f\t%.2f\t%.0f\t%.0f\t%s\n", name, r.peak.rate, r.peak.places, r.peak.cpu, r.peak.own, r.peak.others,
 		r.calm.rate, short(r.calm.p50), short(r.calm.p99), short(r.calm.pause), r.calm.cpu, r.calm.others, megabytes(r.calm.rss), megabytes(r.calm.top), r.note)
 }
@@ -156,13 +180,10 @@ func (b *smppBench) profileFull(ctx context.Context, r *rig, s *site, places int
 }
 
 // kannel measures Kannel, with the number of binds that serves it best.
-func (b *smppBench) kannel(ctx context.Context) (*result, error) {
-	if err := installKannel(ctx); err != nil {
-		return nil, err
-	}
+func (b *smppBench) kannel(ctx context.Context, same bool) (*result, error) {
 	var best *result
 	for _, binds := range []int{1, 4} {
-		r, err := b.kannelWith(ctx, binds)
+		r, err := b.kannelWith(ctx, same, binds)
 		if err != nil {
 			return nil, err
 		}
@@ -173,20 +194,34 @@ func (b *smppBench) kannel(ctx context.Context) (*result, error) {
 	return best, nil
 }
 
-func (b *smppBench) kannelWith(ctx context.Context, binds int) (*result, error) {
+func (b *smppBench) kannelWith(ctx context.Context, same bool, binds int) (*result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var all sync.WaitGroup
+	defer func() { cancel(); all.Wait() }()
 	ld := newLoad()
-	sc, err := newSMSC(ld, -1)
+	name, service, delay := "static", staticAnswer, time.Duration(-1)
+	out := &result{note: "file store, not synced"}
+	var app *answers
+	if same {
+		var err error
+		if app, err = newAnswers(ld); err != nil {
+			return nil, err
+		}
+		name, service, delay = "same", app.service(), b.report
+		all.Go(func() { app.run(ctx) })
+	}
+	sc, err := newSMSC(ld, delay)
 	if err != nil {
 		return nil, err
 	}
+	if same {
+		ld.owed = func() int { return max(sc.owed(), app.owed()) }
+	}
 	places := b.places()
 	sc.bound = deliverOver(slices.Max(places) / binds)
-	var all sync.WaitGroup
 	all.Go(func() { sc.run(ctx) })
-	defer func() { cancel(); all.Wait() }()
-	k, err := startKannel(ctx, filepath.Join(b.dir, fmt.Sprintf("kannel%d", binds)), sc.address(), binds)
+	k, err := startKannel(ctx, filepath.Join(b.dir, fmt.Sprintf("kannel-%s%d", name, binds)), sc.address(), service, binds)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +229,7 @@ func (b *smppBench) kannelWith(ctx context.Context, binds int) (*result, error) 
 	if err := until(ctx, 30*time.Second, func() bool { return sc.sessions() == binds }); err != nil {
 		return nil, fmt.Errorf("Kannel has not bound: %w\n%s", err, k.bearerbox.output())
 	}
-	r := &rig{name: fmt.Sprintf("kannel/%d", binds), load: ld, usage: k.usage}
-	out := &result{note: "file store, not synced; no delivery reports"}
+	r := &rig{name: fmt.Sprintf("kannel/%s/%d", name, binds), load: ld, usage: k.usage}
 	if out.peak, err = r.best(ctx, places, b.warm, b.duration); err != nil {
 		return nil, err
 	}
@@ -205,6 +239,9 @@ func (b *smppBench) kannelWith(ctx context.Context, binds int) (*result, error) 
 	if out.verdict = ld.book.judge(0); len(out.verdict.problems) > 0 {
 		p := out.verdict.problems
 		fmt.Println("about Kannel:", strings.Join(p[:min(3, len(p))], "; "))
+	}
+	if same && app.owed() != 0 {
+		fmt.Printf("about Kannel: of %d delivery reports %d were not handed on\n", app.given.Load(), app.owed())
 	}
 	return out, nil
 }

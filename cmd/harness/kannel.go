@@ -45,6 +45,10 @@ func installKannel(ctx context.Context) error {
 	return err
 }
 
+// kannelRequests is how many requests smsbox makes at once: as many as round
+// trips are under way at most, so that it never limits.
+const kannelRequests = 4096
+
 // kannelProgram finds a program that may not be in an ordinary user's path.
 func kannelProgram(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
@@ -53,10 +57,15 @@ func kannelProgram(name string) (string, error) {
 	return exec.LookPath("/usr/sbin/" + name)
 }
 
+// staticAnswer is the cheapest service that Kannel has: it makes the answer
+// itself, and asks for no delivery report.
+const staticAnswer = `text = "Size %r noted, %p"`
+
 // startKannel starts Kannel in a folder of its own, with so many binds to the
-// message centre. It is set up for speed: errors only in the log, no access log,
-// a window that never limits, and the file store, which does not sync.
-func startKannel(ctx context.Context, dir, smsc string, binds int) (*kannel, error) {
+// message centre and a service that answers the keyword. It is set up for speed:
+// errors only in the log, no access log, windows that never limit, and the file
+// store, which does not sync.
+func startKannel(ctx context.Context, dir, smsc, service string, binds int) (*kannel, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -65,7 +74,7 @@ func startKannel(ctx context.Context, dir, smsc string, binds int) (*kannel, err
 		return nil, err
 	}
 	conf := filepath.Join(dir, "kannel.conf")
-	if err := os.WriteFile(conf, []byte(kannelConfig(dir, smsc, port(ports[0]), port(ports[1]), binds)), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte(kannelConfig(dir, smsc, service, port(ports[0]), port(ports[1]), binds)), 0o600); err != nil {
 		return nil, err
 	}
 	k := new(kannel)
@@ -91,7 +100,7 @@ func startKannel(ctx context.Context, dir, smsc string, binds int) (*kannel, err
 	return k, nil
 }
 
-func kannelConfig(dir, smsc, admin, box string, binds int) string {
+func kannelConfig(dir, smsc, service, admin, box string, binds int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `group = core
 admin-interface = 127.0.0.1
@@ -109,10 +118,10 @@ sms-outgoing-queue-limit = 1000000
 
 `, admin, box, dir, dir)
 	host, smscPort, _ := strings.Cut(smsc, ":")
-	for i := range binds {
+	for range binds { // of one name: a delivery report may come over another bind than its message went
 		fmt.Fprintf(&b, `group = smsc
 smsc = smpp
-smsc-id = s%d
+smsc-id = centre
 host = %s
 port = %s
 transceiver-mode = true
@@ -124,19 +133,20 @@ wait-ack = 600
 enquire-link-interval = 30
 reconnect-delay = 1
 
-`, i, host, smscPort, smscID, smscPassword)
+`, host, smscPort, smscID, smscPassword)
 	}
 	fmt.Fprintf(&b, `group = smsbox
 bearerbox-host = 127.0.0.1
 global-sender = %s
 log-file = "%s/smsbox.log"
 log-level = 4
+max-pending-requests = %d
 
 group = sms-service
 keyword = size
-text = "Size %%r noted, %%p"
+%s
 max-messages = 1
-`, ourNumber, dir)
+`, ourNumber, dir, kannelRequests, service)
 	return b.String()
 }
 

@@ -54,6 +54,11 @@ func (c core) Replace(ctx context.Context, carrier, from, id, text string, at ti
 	return gatewayError(c.rt.Replace(ctx, carrier, phone(from), id, text, at))
 }
 
+// ownNumber tells the SMPP edge which numbers are ours.
+func (c core) ownNumber(number string) bool {
+	return c.rt.Ours(string(gateway.SMS), keyword.Number(number))
+}
+
 func phone(value string) flowengine.Address {
 	return flowengine.Address{Kind: flowengine.Phone, Value: keyword.Number(value)}
 }

@@ -84,7 +84,7 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 		return nil, err
 	}
 	d.smpp, err = smpp.New(c.settings.SMPP, c.carriers, smpp.Options{
-		Core: core{d.rt}, Log: log, Metrics: d.metrics, LogBodies: c.settings.Log.Bodies,
+		Core: core{d.rt}, Log: log, Metrics: d.metrics, LogBodies: c.settings.Log.Bodies, OwnNumber: core{d.rt}.ownNumber,
 	})
 	if err != nil {
 		return nil, err
@@ -178,7 +178,9 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	}
 	d.ready.Store(false)
 	notifySystemd("STOPPING=1")
-	d.drain(now)
+	until := time.Now().Add(d.config.Load().settings.SMPP.DrainTimeout)
+	d.drain(now, until)
+	d.smpp.DrainUntil(until)
 	stopEdge()
 	d.cancelEffects()
 	err = errors.Join(err, d.await(now, &parts))
@@ -187,8 +189,8 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 }
 
 // drain lets what is in flight come to its end.
-func (d *daemon) drain(now context.Context) {
-	ctx, cancel := context.WithTimeout(now, d.config.Load().settings.SMPP.DrainTimeout)
+func (d *daemon) drain(now context.Context, until time.Time) {
+	ctx, cancel := context.WithDeadline(now, until)
 	defer cancel()
 	if err := d.rt.Drain(ctx); err != nil {
 		d.log.Warn("stopped before everything in flight was answered; it goes on after the next start")

@@ -31,13 +31,13 @@ type settings struct {
 	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
 	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
-	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
+	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 }
 
 // included is a further file.
 type included struct {
 	People  peopleSettings   `yaml:"people" doc:"What is known of people."`
-	Numbers []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
+	Numbers []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 }
 
 type adminSettings struct {

@@ -53,6 +53,7 @@ type dueShard struct {
 // dueEntry is one entry. It is pending until taken, and known until removed.
 type dueEntry struct {
 	key, value []byte
+	row        *Message // what value says, if that was just written; value is nil then
 	taken      bool
 	gone       bool
 }
@@ -158,8 +159,8 @@ func (q *dueQueue) fill(d *dueShard, now time.Time) error {
 
 // add notes an entry that has just become durable. Entries beyond what is kept
 // in memory are left to the store.
-func (q *dueQueue) add(s flowengine.Shard, key, value []byte) {
-	d := q.shards[s]
+func (q *dueQueue) add(s flowengine.Shard, e *dueEntry) {
+	d, key := q.shards[s], e.key
 	removed := d.coming[string(key)]
 	delete(d.coming, string(key))
 	if removed || bytes.Compare(key, d.bound) >= 0 || d.known[string(key)] != nil {
@@ -172,7 +173,6 @@ func (q *dueQueue) add(s flowengine.Shard, key, value []byte) {
 			return
 		}
 	}
-	e := &dueEntry{key: key, value: value}
 	d.known[string(key)] = e
 	i, _ := slices.BinarySearchFunc(d.pending, key, func(x *dueEntry, k []byte) int { return bytes.Compare(k, x.key) })
 	d.pending = slices.Insert(d.pending, i, e)

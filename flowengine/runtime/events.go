@@ -19,11 +19,14 @@ type remembered struct {
 
 // eventsOf is what conditions ask for the person's events of a name. The first
 // question reads them from the store; from then on the person in memory has all.
-func (tx *txn) eventsOf(m *member) func(name string) []flowengine.Happened {
-	return func(name string) []flowengine.Happened {
+func (ex *executor) eventsOf(m *member) func(name string) []flowengine.Happened {
+	if m.past != nil {
+		return m.past
+	}
+	m.past = func(name string) []flowengine.Happened {
 		if !m.recalled {
-			if err := tx.recall(m); err != nil {
-				tx.ex.rt.log.Error("the events of a person could not be read; conditions see only the latest", "person", m.person.ID.String(), "error", err)
+			if err := ex.recall(m); err != nil {
+				ex.rt.log.Error("the events of a person could not be read; conditions see only the latest", "person", m.person.ID.String(), "error", err)
 			}
 		}
 		var all []flowengine.Happened
@@ -34,12 +37,13 @@ func (tx *txn) eventsOf(m *member) func(name string) []flowengine.Happened {
 		}
 		return all
 	}
+	return m.past
 }
 
 // recall reads the person's events. Those that were noted since the person came
 // into memory may not be in the store yet.
-func (tx *txn) recall(m *member) error {
-	stored, err := readEvents(tx.ex.rt.store, m.person.ID)
+func (ex *executor) recall(m *member) error {
+	stored, err := readEvents(ex.rt.store, m.person.ID)
 	if err != nil {
 		return err
 	}

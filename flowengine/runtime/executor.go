@@ -16,6 +16,7 @@ import (
 const (
 	batchTasks  = 1024    // tasks per batch at most
 	batchBytes  = 1 << 20 // bytes after which a batch takes no further task
+	batchOps    = 8 << 10 // operations after which it takes none
 	queueTasks  = 4096    // tasks that wait before Overload
 	cachePeople = 16384   // persons in each generation of the cache
 	timerShare  = 128     // due timers and rows taken before other tasks get their turn
@@ -41,10 +42,10 @@ type executor struct {
 	contacts *generations[flowengine.Address, flowengine.PersonID]
 	recent   *generations[string, []byte] // other records just written
 	tallies  *generations[string, *Tally]
-	early    map[flowengine.Shard]int // reports that wait for their message
-	crowded  time.Time                // when it was last logged that too many do
-	dead     atomic.Int64             // webhooks kept that could not be delivered; written by the executor only
-	deadTold time.Time                // when that was last logged
+	early    earlyCounts  // reports that wait for their message
+	crowded  time.Time    // when it was last logged that too many do
+	dead     atomic.Int64 // webhooks kept that could not be delivered; written by the executor only
+	deadTold time.Time    // when that was last logged
 	timers   *dueQueue
 	outbox   *dueQueue
 	sending  int       // rows given to senders
@@ -76,6 +77,7 @@ type member struct {
 	// into memory, and, once recalled, those of before.
 	events   []remembered
 	recalled bool
+	past     func(name string) []flowengine.Happened // see eventsOf
 }
 
 // batch is a set of tasks that are committed together.
@@ -102,7 +104,7 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		contacts: newGenerations[flowengine.Address, flowengine.PersonID](cachePeople),
 		recent:   newGenerations[string, []byte](cachePeople),
 		tallies:  newGenerations[string, *Tally](1024),
-		early:    map[flowengine.Shard]int{},
+		early:    earlyCounts{},
 		groups:   map[string]*group{},
 		shares:   map[string]share{},
 		results:  make(chan sent, rt.options.MaxSending),
@@ -122,7 +124,10 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 	}
 	for _, s := range shards {
 		err := firstError(
-			rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(_, _ []byte) bool { ex.early[s]++; return true }),
+			rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(key, _ []byte) bool {
+				ex.early.add(s, earlyCarrier(key), 1)
+				return true
+			}),
 			rt.store.Scan(appendPrefix(nil, s, kindDead), nil, func(_, _ []byte) bool { ex.dead.Add(1); return true }))
 		if err != nil {
 			return nil, err
@@ -301,7 +306,9 @@ func (ex *executor) guard(t task, tx *txn) (err error) {
 	return t.run(tx)
 }
 
-func (b *batch) full() bool { return len(b.tasks) >= batchTasks || len(b.writes.Bytes()) >= batchBytes }
+func (b *batch) full() bool {
+	return len(b.tasks) >= batchTasks || len(b.writes.Bytes()) >= batchBytes || b.writes.Len() >= batchOps
+}
 
 // commit hands the current batch to the committer, unless one is being synced.
 func (ex *executor) commit() {
@@ -329,7 +336,7 @@ func (ex *executor) release(b *batch) {
 		return
 	}
 	for _, d := range b.due {
-		d.queue.add(d.shard, d.key, d.value)
+		d.queue.add(d.shard, d.entry)
 	}
 	for _, settle := range b.settled {
 		settle()

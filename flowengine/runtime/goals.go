@@ -41,7 +41,7 @@ func (tx *txn) countBack(m *member, flow, goal string) error {
 		moments[i] = flowengine.Moments{At: h.At, Events: h.Events}
 	}
 	if !m.recalled {
-		if err := tx.recall(m); err != nil {
+		if err := tx.ex.recall(m); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -153,9 +154,16 @@ func timerID(b []byte, id flowengine.PersonID, d flowengine.Deadline) []byte {
 // other comes. The recipient is part of it: the same id may be read in several
 // ways (decimal, hexadecimal), and must not be taken for that of another message.
 func messageKey(to flowengine.Address, kind byte, carrier, key string) []byte {
-	b := append(append(appendPrefix(nil, to.Shard(), kind), carrier...), 0)
+	b := make([]byte, 0, 3+len(carrier)+1+len(to.Value)+1+len(key))
+	b = append(append(appendPrefix(b, to.Shard(), kind), carrier...), 0)
 	b = append(append(b, to.Value...), 0)
 	return append(b, key...)
+}
+
+// earlyCarrier reads the carrier out of a messageKey.
+func earlyCarrier(key []byte) string {
+	carrier, _, _ := bytes.Cut(key[3:], []byte{0})
+	return string(carrier)
 }
 
 func tallyKey(b []byte, s flowengine.Shard, flow string, day uint32) []byte {

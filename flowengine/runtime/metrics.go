@@ -18,7 +18,7 @@ type metrics struct {
 	parts    *prometheus.CounterVec // outcome: joined incomplete damaged
 	sends    *prometheus.CounterVec // channel, fate: accepted retry rejected expired in_doubt
 	inDoubt  *prometheus.CounterVec // policy: sent_again assumed_sent
-	reports  *prometheus.CounterVec // outcome: matched duplicate intermediate early unmatched
+	reports  *prometheus.CounterVec // outcome: matched duplicate intermediate early unmatched damaged
 	refused  *prometheus.CounterVec // flow, reason
 	entries  *prometheus.CounterVec // flow
 	exits    *prometheus.CounterVec // flow, reason

@@ -25,6 +25,10 @@ type group struct {
 	timeout []byte // key of its deadline among the timers
 }
 
+// partsTimer is what stands in the timers for a message whose parts are awaited.
+// It is read only.
+var partsTimer = []byte{kindFragments}
+
 // groupKey is the prefix of the keys of a message's parts: those with the same
 // sender, receiver, carrier, reference and number of parts belong together
 // (3GPP TS 23.040 §9.2.3.24.1).
@@ -70,7 +74,7 @@ func (tx *txn) newGroup(key []byte, a *Arrival) *group {
 	g.timeout = dueKey(nil, a.From.Shard(), kindTimer, tx.now.Add(tx.ex.rt.options.Reassembly), key[3:])
 	tx.ex.groups[string(key)] = g
 	tx.ex.countGroup(g, 1)
-	tx.schedule(tx.ex.timers, a.From.Shard(), g.timeout, []byte{kindFragments})
+	tx.schedule(tx.ex.timers, a.From.Shard(), partsTimer, &dueEntry{key: g.timeout, value: partsTimer})
 	return g
 }
 
@@ -224,7 +228,7 @@ func (ex *executor) endLostGroups() error {
 	for _, g := range ex.groups {
 		if g.timeout == nil {
 			g.timeout = dueKey(nil, shardOf(g.key), kindTimer, time.UnixMilli(ex.started), g.key[3:])
-			ex.timers.put(shardOf(g.key), g.timeout, []byte{kindFragments}, &lost)
+			ex.timers.put(shardOf(g.key), g.timeout, partsTimer, &lost)
 			found = append(found, g)
 		}
 	}
@@ -235,7 +239,7 @@ func (ex *executor) endLostGroups() error {
 		return err
 	}
 	for _, g := range found {
-		ex.timers.add(shardOf(g.key), g.timeout, []byte{kindFragments})
+		ex.timers.add(shardOf(g.key), &dueEntry{key: g.timeout, value: partsTimer})
 	}
 	return nil
 }

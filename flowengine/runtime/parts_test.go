@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"trunkline/flowengine"
+	"trunkline/storage"
 	"trunkline/storage/memory"
 )
 
@@ -122,12 +123,36 @@ func TestReportsOfNoMessage(t *testing.T) {
 			w.rt.log = slog.New(slog.NewTextHandler(&log, nil))
 			return nil
 		}))
-		for i := range earlyMost + 100 {
+		for i := range earlyShare + 100 {
 			w.must(w.report("385911", fmt.Sprint("unknown", i), StateDelivered))
 		}
 		w.must(w.rt.do(context.Background(), ex, "look", func(tx *txn) error {
-			expect(t, "kept", tx.ex.early[reportAddress("385911").Shard()], earlyMost)
+			s := reportAddress("385911").Shard()
+			expect(t, "kept", tx.ex.early[earlyKey{s, "out"}], earlyShare)
+			expect(t, "room for another carrier", tx.ex.early.crowded(s, "other"), false)
 			expect(t, "lines", strings.Count(log.String(), "\n"), 1)
+			return nil
+		}))
+	})
+}
+
+// An early report that can't be read is dropped; those behind it are swept too.
+func TestDamagedEarlyReportIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		s := reportAddress("385911").Shard()
+		var b storage.Batch
+		b.Put(messageKey(reportAddress("385911"), kindEarly, "out", "1"), []byte{0xff})
+		if err := store.Apply(&b); err != nil {
+			t.Fatal(err)
+		}
+		w := start(t, store, Options{}, shoeSize)
+		w.must(w.report("385911", "2", StateDelivered))
+		time.Sleep(w.rt.options.Early + time.Hour)
+		w.must(w.rt.do(context.Background(), w.rt.owner(s), "sweep", func(tx *txn) error { return tx.sweepEarly(s) }))
+		w.must(w.rt.do(context.Background(), w.rt.owner(s), "look", func(tx *txn) error {
+			expect(t, "kept", tx.ex.early[earlyKey{s, ""}], 0)
+			expect(t, "kept of the carrier", tx.ex.early[earlyKey{s, "out"}], 0)
 			return nil
 		}))
 	})

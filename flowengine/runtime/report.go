@@ -21,13 +21,37 @@ const (
 	StateUnknown       = "unknown"
 )
 
-// earlyMost bounds the reports per shard that wait for their message. Those that
+// earlyMost bounds the reports per shard that wait for their message, and
+// earlyShare those of one carrier, which must not crowd out the others. Those that
 // come on top are counted, and one in a while is logged: a peer must not fill the
 // disk with lines.
 const (
 	earlyMost    = 1024
+	earlyShare   = earlyMost / 4
 	crowdedEvery = time.Minute
 )
+
+// earlyCounts is how many reports wait for their message, by shard and carrier;
+// under no carrier stands the sum of all.
+type earlyCounts map[earlyKey]int
+
+type earlyKey struct {
+	shard   flowengine.Shard
+	carrier string
+}
+
+func (c earlyCounts) add(s flowengine.Shard, carrier string, n int) {
+	for _, k := range [...]earlyKey{{s, carrier}, {s, ""}} {
+		if c[k] += n; c[k] <= 0 {
+			delete(c, k)
+		}
+	}
+}
+
+// crowded says whether a carrier's next report finds no room.
+func (c earlyCounts) crowded(s flowengine.Shard, carrier string) bool {
+	return c[earlyKey{s, ""}] >= earlyMost || c[earlyKey{s, carrier}] >= earlyShare
+}
 
 // Delivery is a delivery report as an edge hands it over.
 type Delivery struct {
@@ -54,6 +78,9 @@ type expected struct {
 	Arrived     []byte // parts delivered so far; only in the record of the first part
 	Failed      bool   // a final report other than delivered was told already; likewise
 }
+
+// usualExpected is room for the stored form of an expected report.
+const usualExpected = 80
 
 const (
 	expID = iota + 1
@@ -113,8 +140,8 @@ func decodeExpected(b []byte) (*expected, error) {
 // response takes effect now.
 func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expected) error {
 	k := messageKey(to, kindMessage, carrier, key)
-	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
-	if tx.ex.early[to.Shard()] == 0 {
+	tx.put(k, x.append(make([]byte, 0, usualExpected)), tx.now.Add(tx.ex.rt.options.Reports))
+	if tx.ex.early[earlyKey{to.Shard(), carrier}] == 0 {
 		return nil
 	}
 	early := messageKey(to, kindEarly, carrier, key)
@@ -132,7 +159,7 @@ func (tx *txn) expectReport(to flowengine.Address, carrier, key string, x *expec
 	for _, key := range d.Keys {
 		if early := messageKey(to, kindEarly, carrier, key); tx.has(early) {
 			tx.delete(early)
-			tx.ex.early[to.Shard()]--
+			tx.ex.early.add(to.Shard(), carrier, -1)
 		}
 	}
 	return tx.reported(to, carrier, k, x, d)
@@ -162,7 +189,7 @@ func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 	}
 	s := to.Shard()
 	d.To = to.Value // of the two addresses that the report names
-	if tx.ex.early[s] >= earlyMost {
+	if tx.ex.early.crowded(s, d.Carrier) {
 		tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
 		if tx.now.Sub(tx.ex.crowded).Abs() >= crowdedEvery {
 			tx.ex.crowded = tx.now
@@ -173,7 +200,7 @@ func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 	for _, key := range d.Keys {
 		early := messageKey(to, kindEarly, d.Carrier, key)
 		if _, err := tx.get(early); isNotFound(err) {
-			tx.ex.early[s]++
+			tx.ex.early.add(s, d.Carrier, 1)
 		}
 		tx.put(early, d.append(nil), time.Time{})
 	}
@@ -290,23 +317,24 @@ func (tx *txn) partReported(to flowengine.Address, carrier string, part *expecte
 	return whole, nil
 }
 
-// sweepEarly gives up reports that waited too long for their message. They are
-// counted and logged: a carrier that writes ids in an unknown way shows here.
+// sweepEarly gives up reports that waited too long for their message, and those
+// that can't be read. They are counted and logged: a carrier that writes ids in an
+// unknown way shows here.
 func (tx *txn) sweepEarly(s flowengine.Shard) error {
-	if tx.ex.early[s] == 0 {
+	if tx.ex.early[earlyKey{s, ""}] == 0 {
 		return nil
 	}
 	oldest := tx.now.Add(-tx.ex.rt.options.Early)
 	var dead [][]byte
-	var damaged error
 	err := tx.ex.rt.store.Scan(appendPrefix(nil, s, kindEarly), nil, func(key, value []byte) bool {
 		d, err := decodeDelivery(value)
-		if err != nil {
-			damaged = err
-			return false
-		}
-		if d.At.Before(oldest) {
-			dead = append(dead, append([]byte(nil), key...))
+		switch {
+		case err != nil:
+			dead = append(dead, bytes.Clone(key))
+			tx.ex.rt.metrics.reports.WithLabelValues("damaged").Inc()
+			tx.ex.rt.log.Error("a delivery report that waits for its message can't be read and is dropped", "carrier", earlyCarrier(key), "error", err)
+		case d.At.Before(oldest):
+			dead = append(dead, bytes.Clone(key))
 			if bytes.Equal(key, messageKey(flowengine.Address{Kind: flowengine.Phone, Value: d.To}, kindEarly, d.Carrier, d.Keys[0])) { // it is kept under each of its keys
 				tx.ex.rt.metrics.reports.WithLabelValues("unmatched").Inc()
 				tx.ex.rt.log.Warn("a delivery report matches no message", "carrier", d.Carrier, "message_id", d.Keys[0], "state", d.State)
@@ -314,13 +342,13 @@ func (tx *txn) sweepEarly(s flowengine.Shard) error {
 		}
 		return len(dead) < 256
 	})
-	if err = firstError(err, damaged); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, key := range dead {
 		if tx.has(key) {
 			tx.delete(key)
-			tx.ex.early[s]--
+			tx.ex.early.add(s, earlyCarrier(key), -1)
 		}
 	}
 	return nil

@@ -428,6 +428,9 @@ func (rt *Runtime) Query(ctx context.Context, carrier string, from flowengine.Ad
 	return at, notFound(err)
 }
 
+// Ours reports whether messages to a number are for us; see [flowengine.Set.Ours].
+func (rt *Runtime) Ours(channel, number string) bool { return rt.set.Load().Ours(channel, number) }
+
 // Cancel withdraws a postponed message.
 func (rt *Runtime) Cancel(ctx context.Context, carrier string, from flowengine.Address, id string) error {
 	return notFound(rt.do(ctx, rt.owner(from.Shard()), "cancel", func(tx *txn) error { return tx.unschedule(carrier, from, id) }))

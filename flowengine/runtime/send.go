@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -69,13 +70,31 @@ func (tx *txn) enqueue(s flowengine.Shard, m *Message, due time.Time) []byte {
 	tx.ex.rowSeq++
 	key := dueKey(make([]byte, 0, 16), s, kindOutbox, due, nil)
 	key = binary.BigEndian.AppendUint32(key, tx.ex.rowSeq)
-	tx.schedule(tx.ex.outbox, s, key, m.append(nil))
+	tx.ex.record = m.append(tx.ex.record[:0])
+	e := &dueEntry{key: key}
+	if m.Relay == nil && m.Deferred == nil {
+		e.row = m // nobody changes it before it is sent
+	} else {
+		e.value = bytes.Clone(tx.ex.record)
+	}
+	tx.schedule(tx.ex.outbox, s, tx.ex.record, e)
 	return key
+}
+
+// message is the row of the outbox that an entry stands for.
+func (e *dueEntry) message() (m *Message, err error) {
+	if m = e.row; m == nil {
+		if m, err = decodeMessage(e.value); err != nil {
+			return nil, err
+		}
+	}
+	m.entry = e
+	return m, nil
 }
 
 // dispatch gives a due row of the outbox to its channel.
 func (ex *executor) dispatch(e *dueEntry, now time.Time) {
-	m, err := decodeMessage(e.value)
+	m, err := e.message()
 	if err != nil {
 		ex.rt.log.Error("a row of the outbox can't be read and is dropped", "error", err)
 		ex.execute(task{name: "damaged", run: func(tx *txn) error {
@@ -84,7 +103,6 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 		}})
 		return
 	}
-	m.entry = e
 	left := dueOf(e.key) < ex.started && m.Attempt == 0 // it may have been with a peer when the daemon ended
 	switch {
 	case m.Relay != nil:

@@ -23,9 +23,9 @@ type txn struct {
 
 // dueAdd is an entry that its queue has to hear of once it is durable.
 type dueAdd struct {
-	queue      *dueQueue
-	shard      flowengine.Shard
-	key, value []byte
+	queue *dueQueue
+	shard flowengine.Shard
+	entry *dueEntry
 }
 
 // get reads a record that is not a person. It returns storage.ErrNotFound.
@@ -63,9 +63,9 @@ func (tx *txn) delete(key []byte) {
 }
 
 // schedule puts an entry into a due queue.
-func (tx *txn) schedule(q *dueQueue, s flowengine.Shard, key, value []byte) {
-	q.put(s, key, value, &tx.batch.writes)
-	tx.batch.due = append(tx.batch.due, dueAdd{q, s, key, value})
+func (tx *txn) schedule(q *dueQueue, s flowengine.Shard, value []byte, e *dueEntry) {
+	q.put(s, e.key, value, &tx.batch.writes)
+	tx.batch.due = append(tx.batch.due, dueAdd{q, s, e})
 }
 
 // member loads a person of one of the executor's shards.
@@ -213,7 +213,7 @@ func (tx *txn) create(m *member) {
 func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	id := m.person.ID
 	tx.changing = id
-	r := tx.ex.rt.set.Load().StepWith(&m.person, &m.passages, tx.eventsOf(m), c, tx.now)
+	r := tx.ex.rt.set.Load().StepWith(&m.person, &m.passages, tx.ex.eventsOf(m), c, tx.now)
 	if !m.exists {
 		tx.create(m)
 		r.PersonChanged = true
@@ -227,7 +227,7 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		tx.ex.timers.remove(shard, runTimerKey(nil, id, d), w)
 	}
 	for _, d := range r.Timers {
-		tx.schedule(tx.ex.timers, shard, runTimerKey(nil, id, d), nil)
+		tx.schedule(tx.ex.timers, shard, nil, &dueEntry{key: runTimerKey(nil, id, d)})
 	}
 	for _, k := range r.Left {
 		w.Delete(activeKey(tx.ex.scratch[:0], id, k))

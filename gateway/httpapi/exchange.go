@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,6 +27,22 @@ type exchange struct {
 	person string // opaque id
 	flow   string
 	status int
+	// brokenOff: the caller went away, or stalled, before the whole body was here.
+	brokenOff bool
+}
+
+// body notes when the caller's body ends before it is whole.
+type body struct {
+	io.ReadCloser
+	of *exchange
+}
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.of.brokenOff = true
+	}
+	return n, err
 }
 
 type exchangeKey struct{}
@@ -57,10 +74,14 @@ func (x *exchange) changes() bool { return x.method != http.MethodGet && x.metho
 // statusWriter notes the status of the answer.
 type statusWriter struct {
 	http.ResponseWriter
+	of     *exchange
 	status int
 }
 
 func (w *statusWriter) WriteHeader(status int) {
+	if w.of.brokenOff && status == http.StatusInternalServerError { // huma's word for it
+		status = http.StatusBadRequest
+	}
 	if w.status == 0 {
 		w.status = status
 	}
@@ -82,12 +103,14 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{log: s.log, id: requestID(), began: s.now(), method: r.Method, remote: remoteHost(r.RemoteAddr)}
-		out := &statusWriter{ResponseWriter: w}
+		out := &statusWriter{ResponseWriter: w, of: x}
 		out.Header().Set("X-Request-Id", x.id)
 		out.Header().Set("X-Content-Type-Options", "nosniff")
 		out.Header().Set("Cache-Control", "no-store")
 		defer s.done(x, out)
-		next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		r.Body = body{r.Body, x}
+		next.ServeHTTP(out, r)
 	})
 }
 

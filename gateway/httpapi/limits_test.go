@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -39,6 +40,27 @@ func TestAuthentication(t *testing.T) {
 				t.Error("nothing tells how to log in")
 			}
 		})
+	}
+}
+
+// A caller that goes away in the middle of a body is no failure of ours.
+func TestBodyThatBreaksOff(t *testing.T) {
+	s := newSite(t, options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /v1/people/385911/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\"", s.keys[Admin])
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+		t.Errorf("answered with %q, %v", answer, err)
+	}
+	if lines := s.log.lines("level=ERROR"); len(lines) > 0 {
+		t.Errorf("logged: %s", lines)
 	}
 }
 

@@ -105,8 +105,12 @@ func problems(ctx huma.Context, _ string, v any) (any, error) {
 				p.Errors = append(p.Errors, faultAt(d.Location, d.Message))
 			}
 		}
-		if e.Status >= http.StatusInternalServerError {
-			x := exchangeOf(ctx.Context())
+		x := exchangeOf(ctx.Context())
+		switch {
+		case e.Status < http.StatusInternalServerError:
+		case x.brokenOff: // no fault of ours, and most likely nobody is there to read it
+			p = newProblem(http.StatusBadRequest, "the body ended before it was whole")
+		default:
 			for _, d := range e.Errors {
 				x.fail(d.Message)
 			}

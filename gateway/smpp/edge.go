@@ -48,6 +48,7 @@ type Edge struct {
 
 	current    atomic.Pointer[set]
 	stopping   atomic.Bool
+	until      atomic.Pointer[time.Time] // when draining has to be over; nil: the configuration tells
 	ids        idSource
 	guard      loginGuard
 	started    started
@@ -162,7 +163,17 @@ func (e *Edge) keep(old *set, cfg *Config, conf *Carrier) *carrier {
 // and it is never 0, which stands for no time.
 func (e *Edge) clock() int64 { return 1 + int64(time.Since(e.epoch)) }
 
-func (e *Edge) drainTime() time.Duration { return e.current.Load().config.DrainTimeout }
+func (e *Edge) drainTime() time.Duration {
+	limit := e.current.Load().config.DrainTimeout
+	if until := e.until.Load(); until != nil {
+		limit = min(limit, max(0, time.Until(*until)))
+	}
+	return limit
+}
+
+// DrainUntil says when draining has to be over at the latest: a caller who has
+// waited for messages in flight already shares one deadline with the edge.
+func (e *Edge) DrainUntil(t time.Time) { e.until.Store(&t) }
 
 // Listen opens the addresses on which carriers bind in, all or none. Run does
 // it too; calling it before shows errors early.

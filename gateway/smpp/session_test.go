@@ -421,6 +421,26 @@ func TestDrainTimeout(t *testing.T) {
 	<-w.done
 }
 
+// A caller that has waited for what is in flight shares one deadline with the
+// edge: a silent peer is not waited for twice.
+func TestDrainUntil(t *testing.T) {
+	c := newCentre(t)
+	cfg := testConfig()
+	cfg.DrainTimeout = 10 * time.Minute
+	w := run(t, cfg, newTestCore(), routed(bindsOut("a", c.address())))
+	p, _ := c.accept(pdu.ESME_ROK)
+	w.awaitBound("a", 1)
+	result := w.sending(hello())
+	p.expect(pdu.IDSubmitSM)
+	w.edge.DrainUntil(time.Now())
+	w.stop()
+	p.write(p.expect(pdu.IDUnbind).Response(pdu.ESME_ROK), nil)
+	if r := recv(t, "the result", result); r.Fate != gateway.FateInDoubt {
+		t.Errorf("%+v", r)
+	}
+	<-w.done
+}
+
 // Logs hold no passwords, texts and numbers, unless they are asked for.
 func TestLogs(t *testing.T) {
 	for _, bodies := range []bool{false, true} {

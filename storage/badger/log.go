@@ -34,10 +34,12 @@ const (
 	logMaxField    = storage.MaxBatchBytes
 	timestampBytes = 8
 
-	// logBytes is the smallest size with which a version of this program has
-	// created logs. A shorter log has been cut: by the engine, which cuts it
-	// exactly behind a batch while it opens, or by damage.
-	logBytes = 64 << 20
+	// logRoom is how many zeros follow whatever is in a log that is as long as it
+	// was created: it gets twice the size of a memtable and is used to little more
+	// than one. No part of a record has as many zeros in a row, so a log with fewer
+	// has been cut: by the engine, which cuts it exactly behind a batch while it
+	// opens, or by damage.
+	logRoom = storage.MaxValueBytes + storage.MaxKeyBytes
 
 	logInBatch    = 1 << 6 // flag of the records of a batch but the last
 	logEndOfBatch = 1 << 7 // flag of the last one
@@ -141,7 +143,7 @@ func inspectLog(data []byte, key *pb.DataKey) error {
 	}
 	log := batchLog{data: data, key: key}
 	start, torn := log.replay()
-	if len(data) < logBytes && start != len(data) {
+	if start != len(data) && !hasRoom(data[start:]) {
 		return fmt.Errorf("it is cut off in the batch at byte %d", start)
 	}
 	ends := 0
@@ -166,6 +168,11 @@ func inspectLog(data []byte, key *pb.DataKey) error {
 		}
 		pos += r.size
 	}
+}
+
+// hasRoom reports whether a log that ends with tail is as long as it was created.
+func hasRoom(tail []byte) bool {
+	return len(tail) >= logRoom && len(bytes.TrimRight(tail[len(tail)-logRoom:], "\x00")) == 0
 }
 
 // batchLog reads a log as the engine does when it opens a store.

@@ -48,12 +48,8 @@ func realLog(t testing.TB, batches int) (data []byte, ends []int) {
 	}
 }
 
-// whole gives a log the size with which logs are created.
-func whole(data []byte) []byte {
-	full := make([]byte, max(logBytes, len(data)))
-	copy(full, data)
-	return full
-}
+// whole gives a log the room that is left in one that has not been cut.
+func whole(data []byte) []byte { return append(bytes.Clone(data), make([]byte, logRoom)...) }
 
 // A flipped bit in any batch but the last is damage, wherever in the batch it is;
 // in the last one it can't be told from a crash.
@@ -79,7 +75,7 @@ func TestLogTellsDamageFromACrash(t *testing.T) {
 // A crash leaves any part of the last batch.
 func TestLogAcceptsAnyTornLastBatch(t *testing.T) {
 	data, ends := realLog(t, 3)
-	full := whole(nil)
+	full := whole(make([]byte, len(data)))
 	for end := ends[1]; end <= ends[2]; end++ {
 		copy(full, data[:end])
 		clear(full[end:len(data)])
