@@ -3,7 +3,8 @@ package flowengine
 import "time"
 
 // Cause is one thing that happens to a person. The set of causes is closed:
-// Inbound, Happened, Change, Start, Timer, SendResult, Report and Eject.
+// Inbound, Happened, Change, Start, Timer, SendResult, Report, Eject and those
+// that jobs bring to everybody (Muster, Daily, CountBack, Migrate).
 type Cause interface{ cause() }
 
 // Inbound is a complete message from the person to one of our numbers.

@@ -87,6 +87,8 @@ const (
 	GoalAnchored EventKind = 14
 	// An event for goal Detail, by a person of branch Element; First: the conversion (rule G3).
 	GoalReached EventKind = 15
+	// A run that waits at Element went over from version Detail to Version.
+	Migrated EventKind = 20
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

@@ -42,6 +42,7 @@ func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happe
 		st.within = st.flowsOfRuns()
 	}
 	st.apply(c)
+	st.transfers()
 	if st.before != nil && st.result.PersonChanged {
 		st.edges()
 	}
@@ -94,6 +95,8 @@ func (st *step) apply(c Cause) {
 		st.report(c)
 	case *Eject:
 		st.eject(c)
+	case *Migrate:
+		st.migrate(c)
 	}
 }
 
@@ -108,6 +111,7 @@ type step struct {
 	before   *profile                     // nil: nobody watches
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
+	asked    []transfer // of runs that stand at one
 }
 
 // enter begins a run at an entry point. The entry was admitted before.
@@ -220,6 +224,9 @@ func (st *step) settled(run *Run, node *Node, out Outcome) bool {
 		st.passages.Waits++
 		run.Wait, run.Since, run.Sending = st.passages.Waits, st.now, out.send
 		run.Repeats = 0
+		if out.transfer != nil {
+			st.asked = append(st.asked, transfer{RunKey{run.Flow, run.Version, run.Number}, out.transfer})
+		}
 		if !out.until.IsZero() {
 			run.Deadline = out.until.UTC().Truncate(time.Millisecond)
 			st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
