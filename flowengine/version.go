@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -42,6 +43,15 @@ func (v *Version) Nodes() []*Node {
 		all[i] = v.nodes[id]
 	}
 	return all
+}
+
+// OnlySnapshots says whether all entry points are audiences that are never
+// updated: once these have left, nobody comes (rule S5).
+func (v *Version) OnlySnapshots() bool {
+	return !slices.ContainsFunc(v.Entries, func(e *Entry) bool {
+		t, ok := e.Trigger.(*Audience)
+		return !ok || t.Update != updateNever
+	})
 }
 
 // HashText is the hash as 64 hexadecimal digits.

@@ -194,7 +194,7 @@ func (rt *Runtime) judgeSplit(ctx context.Context, flow string, s *split) error 
 	} else if !fresh {
 		return nil
 	}
-	return rt.changeFlow(ctx, flow, func(r *flowRecord) error {
+	return rt.changeFlow(ctx, flow, func(r *flowRecord, _ *flowengine.Version) error {
 		if r.experiment(s.id, s.element.Plan()).decided.IsZero() { // unless an operator was faster
 			r.setExperiment(x)
 		}
@@ -239,7 +239,7 @@ func (rt *Runtime) ChooseWinner(ctx context.Context, flow, element, branch strin
 		}
 		x.decided, x.reason = rt.now(), chosenByHand
 	}
-	return rt.changeFlow(ctx, flow, func(r *flowRecord) error {
+	return rt.changeFlow(ctx, flow, func(r *flowRecord, _ *flowengine.Version) error {
 		x.started = r.experiment(element, x.plan).started
 		if branch == "none" {
 			x.started = time.Time{}
