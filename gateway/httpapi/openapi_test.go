@@ -115,6 +115,8 @@ GET /v1/flows/{flow}
 GET /v1/flows/{flow}/entries/{entry}/participants/report
 GET /v1/flows/{flow}/results
 GET /v1/flows/{flow}/runs
+GET /v1/flows/{flow}/stats
+GET /v1/flows/{flow}/versions
 GET /v1/people
 GET /v1/people/{ref}
 GET /v1/people/{ref}/events

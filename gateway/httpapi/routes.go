@@ -89,6 +89,7 @@ func (s *Server) routes() {
 	s.flowRoutes()
 	s.resultRoutes()
 	s.runRoutes()
+	s.versionRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
 }

@@ -135,6 +135,8 @@ func happening(e *flowengine.Event) string {
 		return "wrote a message: " + e.Detail
 	case flowengine.Updated:
 		return strings.TrimSpace(fmt.Sprintf("%s changed %s", at, e.Detail))
+	case flowengine.Migrated:
+		return fmt.Sprintf("went over from %s to v%d, at %s", e.Detail, e.Version, at)
 	case flowengine.Observed:
 		return "event " + e.Detail
 	}
