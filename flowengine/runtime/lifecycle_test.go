@@ -77,7 +77,7 @@ elements:
 settings: {on_publish: migrate}
 `
 
-// Editing a flow and removing an element of it with 100,000 people in flight keeps
+// S9: editing a flow and removing an element of it with 100,000 people in flight keeps
 // account of every one: who waits at an element that is still there goes over, the
 // others finish on their version, nobody is lost and nobody is counted twice
 // (M5), also when the daemon ends in the midst of it.
@@ -318,7 +318,7 @@ func TestStopVersion(t *testing.T) {
 	}
 }
 
-// An element's id stays with its type for ever: what is stored of earlier versions
+// S9: an element's id stays with its type for ever: what is stored of earlier versions
 // tells, also of elements that were removed long ago.
 func TestRetypedElementIsRefused(t *testing.T) {
 	const flow = "flow: f\nentries: [{id: e, type: flow_api, next: a}]\nelements:\n  a: {type: exit}\n  %s: {type: %s}\n"
