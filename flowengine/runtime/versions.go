@@ -133,7 +133,8 @@ func (rt *Runtime) Stats(flow string, version uint32, from, to time.Time) (*Flow
 		for i, n := range newest.Nodes() {
 			place[n.ID] = i
 			if version == 0 || version == newest.Ordinal {
-				counts[n.ID] = counts[n.ID] // those that nobody has reached are there too
+				c := counts[n.ID] // those that nobody has reached are there too
+				counts[n.ID] = c
 			}
 		}
 	}
