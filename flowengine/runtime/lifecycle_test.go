@@ -350,7 +350,7 @@ func forgetTypes(t *testing.T, store storage.Store, flow string) {
 	expect(t, "types", len(r.types), 3)
 	r.types = nil
 	var b storage.Batch
-	b.Put(flowKey(flow), r.append(nil))
+	b.Put(flowKey(flow), r.encode())
 	if err := store.Apply(&b); err != nil {
 		t.Fatal(err)
 	}

@@ -80,8 +80,8 @@ func versionKey(id string, ordinal uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, ordinal)
 }
 
-func (r *flowRecord) append(b []byte) []byte {
-	b = record.AppendUint(b, 1, uint64(r.state))
+func (r *flowRecord) encode() []byte {
+	b := record.AppendUint(nil, 1, uint64(r.state))
 	b = record.AppendTime(b, 2, r.launched)
 	b = record.AppendBool(b, 3, r.removed)
 	for _, v := range r.versions {
@@ -219,7 +219,7 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 	err = rt.do(ctx, rt.owner(metaShard), "publish", func(tx *txn) error {
 		for id, r := range change.records {
 			if old := g.records[id]; old != r {
-				tx.put(flowKey(id), r.append(nil), time.Time{})
+				tx.put(flowKey(id), r.encode(), time.Time{})
 			}
 		}
 		for id, v := range fresh {

@@ -28,7 +28,7 @@ func TestFlowRecordRoundTrip(t *testing.T) {
 		for i := range rapid.IntRange(0, 3).Draw(t, "versions") {
 			r.versions = append(r.versions, versionRecord{uint32(i + 1), []byte{byte(i + 1)}, drawTime(t, "published"), drawTime(t, "version until")})
 		}
-		got, err := decodeFlowRecord("f", r.append(nil))
+		got, err := decodeFlowRecord("f", r.encode())
 		if err != nil || !reflect.DeepEqual(got, r) {
 			t.Fatalf("%+v became %+v, %v", r, got, err)
 		}
