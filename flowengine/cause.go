@@ -4,7 +4,7 @@ import "time"
 
 // Cause is one thing that happens to a person. The set of causes is closed:
 // Inbound, Happened, Change, Start, Timer, SendResult, Report, Click, Eject and
-// those that look at people as time passes.
+// those that jobs bring to everybody (Muster, Daily, CountBack, Migrate).
 type Cause interface{ cause() }
 
 // Inbound is a complete message from the person to one of our numbers.

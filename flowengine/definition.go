@@ -52,6 +52,8 @@ var elementTypes = []elementType{
 	{"add_tag", "Mark the person with a tag.", func() Element { return new(AddTag) }},
 	{"remove_tag", "Take a tag from the person.", func() Element { return new(RemoveTag) }},
 	{"split_audience", "Split persons over branches by share.", func() Element { return new(SplitAudience) }},
+	{"transfer_to_flow", "Let the person into another flow.", func() Element { return new(TransferToFlow) }},
+	{"notify", "Tell people of ours.", func() Element { return new(Notify) }},
 	{"exit", "End the run.", func() Element { return new(Exit) }},
 }
 

@@ -131,6 +131,7 @@ func (st *step) edges() {
 				st.fire(ref)
 			}
 		}
+		st.transfers()
 	}
 }
 

@@ -1,6 +1,9 @@
 package flowengine
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Element is the behaviour of one element type. Its implementation is a struct
 // whose fields are the element's options in a flow file; everything about an
@@ -33,6 +36,8 @@ type Outcome struct {
 	until  time.Time
 	send   string
 	end    string
+	// transfer lets the person into another flow; the wait ends with what came of it.
+	transfer *Start
 }
 
 // Take leaves through a port.
@@ -82,9 +87,15 @@ type Passage struct {
 }
 
 // Send gives a message to its channel and returns its id.
-func (x *Passage) Send(s Send) string {
+func (x *Passage) Send(s Send) string { return x.sendNth(s, 0) }
+
+// sendNth is Send for an element that sends several messages at once, from 0.
+func (x *Passage) sendNth(s Send, n int) string {
 	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
 	s.ID = messageID(&s.Origin, x.Run.Steps)
+	if n > 0 {
+		s.ID += "." + strconv.Itoa(n)
+	}
 	if s.shorten != nil {
 		x.Set.links.shorten(&s, x.Now)
 	}

@@ -132,7 +132,7 @@ func timeoutOf(e Element) time.Duration {
 
 func kindOfElement(e Element) GraphKind {
 	switch e.(type) {
-	case *SendSMS, *Failover, *CallAPI:
+	case *SendSMS, *Failover, *CallAPI, *Notify:
 		return GraphSend
 	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange:
 		return GraphWait
@@ -153,6 +153,8 @@ func triggerWords(e *Entry) string {
 		if t.Number != "" {
 			words += " to " + t.Number
 		}
+	case *InboundCall:
+		words = "a call to " + t.Number
 	case *PeopleEvent:
 		words = eventWords(t)
 	case *Audience:
@@ -215,10 +217,11 @@ func elementWords(e Element) string {
 	case *WaitForChange:
 		return e.Condition.Words()
 	case *Pause:
-		if e.For > 0 {
-			return "for " + span(e.For)
-		}
-		return "until " + e.Until.String()
+		return pauseWords(e)
+	case *TransferToFlow:
+		return strings.TrimSuffix("to "+e.Flow+"/"+e.Entry, "/")
+	case *Notify:
+		return strings.Join(e.To, "\n") + "\n“" + e.Text + e.Body + "”"
 	case *UpdatePerson:
 		return settingWords(e.Set)
 	case *UpdateVariable:

@@ -15,7 +15,7 @@ func (st *step) happened(e *Happened) {
 // tryEvent lets the person in when the event completes what the entry point
 // waits for. An event from before the flow's launch never does (rule E12).
 func (st *step) tryEvent(ref entryRef, e *Happened) {
-	if ref.flow.State != Active || e.At.Before(ref.flow.Launched) || e.At.Before(ref.version.Settings.start) {
+	if !ref.flow.takes() || e.At.Before(ref.flow.Launched) || e.At.Before(ref.version.Settings.start) {
 		return
 	}
 	trigger := ref.entry.Trigger.(*PeopleEvent)

@@ -170,7 +170,7 @@ func (st *step) offer(found keyword.Result, c keyword.Consumer, in *Inbound, num
 // refuses says why an entry does not admit the person now, or "".
 func (st *step) refuses(ref entryRef, with *Run) string {
 	settings := &ref.version.Settings
-	if ref.flow.State != Active || !settings.open(st.now) { // S1, S2
+	if !ref.flow.takes() || !settings.open(st.now) { // S1, S2
 		return RefusedNotActive
 	}
 	if ref.entry.When != nil {

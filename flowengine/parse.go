@@ -47,10 +47,23 @@ func ParseFlow(file string, data []byte, schema *Schema, numbers Numbers) (*Vers
 		return nil, err
 	}
 	v.Canonical, v.Hash = canonical, sha256.Sum256(canonical)
+	v.locate(doc)
 	for _, w := range doc.Warnings() {
 		v.Warnings = append(v.Warnings, w.Error())
 	}
 	return v, nil
+}
+
+// locate notes where things stand in the file that only the whole configuration,
+// or what is stored, can tell to be wrong.
+func (v *Version) locate(doc *strict.Document) {
+	v.File = doc.File
+	for id, n := range v.nodes {
+		n.Line, n.Column = doc.Position([]any{"elements", id, "type"})
+	}
+	for i, e := range v.Entries {
+		e.Line, e.Column = doc.Position([]any{"entries", i, "type"})
+	}
 }
 
 // whole says whether enough of the definition was read to check it as a whole.
@@ -110,6 +123,10 @@ func readType(n *strict.Node, a, what string, names []string) (name string) {
 		return ""
 	}
 	typ.Decode(&name)
+	if channel := comingTypes[name]; channel != "" && what == "element" {
+		typ.Errorf("%s can't be used: %s", name, Coming[channel])
+		return name
+	}
 	if typ.Kind == strict.String && !slices.Contains(names, name) {
 		hint := didYouMean(name, names)
 		if hint == "" {

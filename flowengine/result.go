@@ -96,6 +96,8 @@ const (
 	// The person followed a link of Element's message; Detail: the URL, cut short.
 	// First: no link of this element was followed by this person before (rule U1).
 	Clicked EventKind = 16
+	// A run that waits at Element went over from version Detail to Version.
+	Migrated EventKind = 20
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

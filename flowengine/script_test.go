@@ -36,6 +36,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	stale                    fire the deadline that was cancelled last (X1)
 //	publish FILE             make FILE the newest version of its flow, or the tariff
 //	state FLOW STATE         change a flow's state
+//	migrate FLOW             move the person to the newest version
 //	eject FLOW REASON        take the person out of a flow
 //	set FROM ATTR VALUE      change an attribute
 //	forget FROM              take all addresses from the person
@@ -310,6 +311,8 @@ func (w *world) command(line string) {
 				w.flows[args[0]].State, w.set = State(s), nil
 			}
 		}
+	case "migrate":
+		w.step(w.last, &Migrate{Flow: rest})
 	case "eject":
 		w.step(w.last, &Eject{Flow: args[0], Reason: args[1]})
 	case "set":
@@ -428,6 +431,7 @@ func (w *world) event(e Event) {
 	name := [...]string{
 		Entered: "entered", Exited: "exited", Refused: "refused", Engaged: "engaged", Departed: "departed", Queued: "", Accepted: "accepted",
 		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "", GoalAnchored: "goal from", GoalReached: "goal reached", Clicked: "clicked",
+		Migrated: "migrated",
 	}[e.Kind]
 	if name == "" {
 		return

@@ -109,6 +109,9 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 	// The order of configuration must not matter.
 	flows = slices.Clone(flows)
 	slices.SortFunc(flows, func(a, b *Flow) int { return strings.Compare(a.ID, b.ID) })
+	if err := oneFlowPerVoiceNumber(flows); err != nil {
+		return nil, nil, err
+	}
 	for _, f := range flows {
 		s.flows[f.ID] = f
 		f.goals = nil
@@ -117,7 +120,7 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 				f.goals = append(f.goals, &f.Newest.Goals[i])
 			}
 		}
-		if f.State != Active || f.Newest == nil {
+		if !f.takes() {
 			continue
 		}
 		for _, e := range f.Newest.Entries {

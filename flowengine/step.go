@@ -44,6 +44,7 @@ func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happe
 		st.within = st.flowsOfRuns()
 	}
 	st.apply(c)
+	st.transfers()
 	if st.before != nil && st.result.PersonChanged {
 		st.edges()
 	}
@@ -98,6 +99,8 @@ func (st *step) apply(c Cause) {
 		st.eject(c)
 	case *Click:
 		st.click(c)
+	case *Migrate:
+		st.migrate(c)
 	}
 }
 
@@ -112,7 +115,8 @@ type step struct {
 	before   *profile                     // nil: nobody watches
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
-	own      Result // what result points at
+	asked    []transfer // of runs that stand at one
+	own      Result     // what result points at
 }
 
 // usualEvents is room for what happens in most steps that a cause makes.
@@ -236,6 +240,9 @@ func (st *step) settled(run *Run, node *Node, out Outcome) bool {
 		st.passages.Waits++
 		run.Wait, run.Since, run.Sending = st.passages.Waits, st.now, out.send
 		run.Repeats = 0
+		if out.transfer != nil {
+			st.asked = append(st.asked, transfer{RunKey{run.Flow, run.Version, run.Number}, out.transfer})
+		}
 		if !out.until.IsZero() {
 			run.Deadline = out.until.UTC().Truncate(time.Millisecond)
 			st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})

@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -11,6 +12,7 @@ import (
 // version through which they entered.
 type Version struct {
 	Flow string // id of the flow
+	File string // that it was read from
 	Name string
 	// Ordinal counts the versions of a flow from 1. The caller gives it.
 	Ordinal uint32
@@ -49,13 +51,25 @@ func (v *Version) Nodes() []*Node {
 // keys and indexes.
 func (v *Version) Shortening() [][]any { return v.shortening }
 
+// OnlySnapshots says whether all entry points are audiences that are never
+// updated: once these have left, nobody comes (rule S5).
+func (v *Version) OnlySnapshots() bool {
+	return !slices.ContainsFunc(v.Entries, func(e *Entry) bool {
+		t, ok := e.Trigger.(*Audience)
+		return !ok || t.Update != updateNever
+	})
+}
+
 // HashText is the hash as 64 hexadecimal digits.
 func (v *Version) HashText() string { return hex.EncodeToString(v.Hash[:]) }
 
 // Node is an element in its place in a flow.
 type Node struct {
-	ID      string
-	Type    string
+	ID   string
+	Type string
+	// Line and Column are where the type stands in Version.File.
+	Line, Column int
+
 	Element Element
 	// Targets are the elements that ports lead to. A port that is not there
 	// ends the run.
@@ -73,12 +87,13 @@ func (x *Passage) leads(port string) bool { return x.Version.nodes[x.Element].Ta
 
 // Entry is an entry point: what lets people into the flow.
 type Entry struct {
-	ID         string
-	Type       string
-	Trigger    Trigger
-	When       *Condition // nil: always
-	Interrupts bool       // ends the person's other runs (rule R5)
-	Next       string     // first element
+	ID           string
+	Type         string
+	Line, Column int // of its type, in Version.File
+	Trigger      Trigger
+	When         *Condition // nil: always
+	Interrupts   bool       // ends the person's other runs (rule R5)
+	Next         string     // first element
 }
 
 // Categories of messages.
@@ -93,6 +108,15 @@ const (
 	OnEndExit  = "exit"
 )
 
+// What happens to people inside when a flow gets another version.
+const (
+	OnPublishDrain   = "drain"
+	OnPublishMigrate = "migrate"
+)
+
+// LaunchManual keeps a flow a draft until somebody launches it (rule S1).
+const LaunchManual = "manual"
+
 // Settings say who may enter a flow and when it runs.
 type Settings struct {
 	Reenter           bool          `yaml:"reenter" default:"true" doc:"Whether a person may enter more than once, ever."`
@@ -104,6 +128,8 @@ type Settings struct {
 	StartAt           Moment        `yaml:"start_at" doc:"Nobody enters before."`
 	EndAt             Moment        `yaml:"end_at" doc:"Nobody enters from then on, and the flow finishes."`
 	OnEnd             string        `yaml:"on_end" enum:"drain,exit" default:"drain" doc:"drain: those inside go on to the end. exit: they leave at once."`
+	OnPublish         string        `yaml:"on_publish" enum:"drain,migrate" default:"drain" doc:"What a new version does with those inside. drain: they go on with theirs. migrate: who waits at an element that the new version has too goes on with it."`
+	Launch            string        `yaml:"launch" enum:"auto,manual" default:"auto" doc:"auto: the flow is launched when the daemon first reads it. manual: it is a draft until somebody launches it."`
 	Priority          int           `yaml:"priority" min:"-1000" max:"1000" doc:"Which flow takes a message that several want; higher goes first."`
 	Category          string        `yaml:"category" enum:"transactional,marketing" default:"transactional" doc:"Purpose of the messages."`
 	Salt              string        `yaml:"salt" doc:"What splits draw from. Default: the flow's id."`
@@ -115,6 +141,9 @@ type Settings struct {
 // Lifetime is how long a flow runs that is not indefinite, and how long an
 // indefinite one may lie idle (rules S3, S4).
 const Lifetime = 90 * 24 * time.Hour
+
+// MaxDrain is how long people may go on in a flow that has ended (rule S7).
+const MaxDrain = 30 * 24 * time.Hour
 
 // Start is when entries begin; zero: at launch.
 func (s *Settings) Start() time.Time { return s.start }

@@ -18,18 +18,7 @@ type Window struct {
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 func (w *Window) check(c *Checker, path ...any) {
-	w.days = [7]bool{}
-	for i, d := range w.Days {
-		n := slices.Index(weekdays, d)
-		if n < 0 {
-			c.ErrorfAt(append(path[:len(path):len(path)], "days", i), "%q is not a day of the week: mon, tue, wed, thu, fri, sat and sun are expected%s", d, didYouMean(d, weekdays))
-			continue
-		}
-		w.days[n] = true
-	}
-	if len(w.Days) == 0 {
-		w.days = [7]bool{true, true, true, true, true, true, true}
-	}
+	w.days = c.daysOfWeek(w.Days, path...)
 	switch {
 	case w.From.IsZero() != w.To.IsZero():
 		c.ErrorfAt(path, "`from` and `to` go together")
@@ -41,6 +30,23 @@ func (w *Window) check(c *Checker, path ...any) {
 	case w.length() < time.Hour:
 		c.ErrorfAt(path, "the window is open for less than an hour")
 	}
+}
+
+// daysOfWeek reads days of the week; none are all of them. Path leads to the
+// element's options.
+func (c *Checker) daysOfWeek(names []string, path ...any) (days [7]bool) {
+	for i, d := range names {
+		n := slices.Index(weekdays, d)
+		if n < 0 {
+			c.ErrorfAt(append(path[:len(path):len(path)], "days", i), "%q is not a day of the week: mon, tue, wed, thu, fri, sat and sun are expected%s", d, didYouMean(d, weekdays))
+			continue
+		}
+		days[n] = true
+	}
+	if len(names) == 0 {
+		return [7]bool{true, true, true, true, true, true, true}
+	}
+	return days
 }
 
 // length is how long the window is open on one day; it may reach into the next.

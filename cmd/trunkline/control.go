@@ -15,6 +15,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
+	"trunkline/gateway/httpapi"
 )
 
 // The control socket is how the tools of this binary talk to the running daemon:
@@ -75,11 +76,18 @@ func (d *daemon) controlHandler() http.Handler {
 		return nil, d.rt.ResumeFlow(r.Context(), r.PathValue("id"))
 	})
 	handle("POST /flows/{id}/eject/{ref}", func(r *http.Request) (any, error) {
-		return d.rt.Remove(r.Context(), runtime.ParseWho(r.PathValue("ref")), r.PathValue("id"), "operator")
+		version, err := parseVersion(r.FormValue("version"))
+		if err != nil {
+			return nil, err
+		}
+		return d.rt.Remove(r.Context(), runtime.ParseWho(r.PathValue("ref")), r.PathValue("id"), version, "operator")
 	})
-	handle("POST /flows/{id}/stop", func(r *http.Request) (any, error) {
-		return nil, d.rt.StopFlow(r.Context(), r.PathValue("id"), r.FormValue("drain") == "true")
+	handle("POST /flows/{id}/stop", d.stopFlow)
+	handle("GET /flows/{id}/versions", func(r *http.Request) (any, error) {
+		all, err := d.rt.Versions(r.PathValue("id"))
+		return httpapi.ViewVersions(all), err
 	})
+	handle("GET /flows/{id}/stats", d.flowStats)
 	handle("GET /people/{ref}", func(r *http.Request) (any, error) {
 		p, err := d.rt.Person(r.Context(), r.PathValue("ref"), 20)
 		if err != nil {

@@ -171,6 +171,11 @@ func (g *ground) check(out, complaints io.Writer, files []string) error {
 			continue
 		}
 		where[v.Flow] = file
+		if missing := g.missing(v); len(missing) > 0 {
+			failed = true
+			_ = reportFile(complaints, file, missing)
+			continue
+		}
 		good = append(good, v)
 		fmt.Fprintf(out, "%s is valid: flow %s, %s, %s, %s\n", file, v.Flow, plural(len(v.Entries), "entry point"), plural(len(v.Nodes()), "element"), plural(len(warnings), "warning"))
 	}
@@ -185,6 +190,17 @@ func (g *ground) check(out, complaints io.Writer, files []string) error {
 		return errReported
 	}
 	return nil
+}
+
+// missing finds what a flow needs that is not there: channels, and, beside the
+// flows of a configuration, flows that it leads to.
+func (g *ground) missing(v *flowengine.Version) strict.Errors {
+	found := v.Unavailable()
+	if g.name == "" {
+		return found
+	}
+	others := slices.DeleteFunc(slices.Clone(g.flows), func(o *flowengine.Version) bool { return o.Flow == v.Flow })
+	return append(found, slices.DeleteFunc(flowengine.CheckTransfers(append(others, v)), func(e strict.Error) bool { return e.File != v.File })...)
 }
 
 // reportFile prints every mistake of one file with the line that it is in.

@@ -36,15 +36,20 @@ func newFlowResume(o *options) *cobra.Command {
 }
 
 func newFlowEject(o *options) *cobra.Command {
-	return &cobra.Command{
+	version := uint32(0)
+	c := &cobra.Command{
 		Use: "eject FLOW PERSON", Short: "Take one person out of a flow, with what was not sent yet", Args: cobra.ExactArgs(2), ValidArgsFunction: o.completeFlow,
+		Example: "  trunkline flow eject shoe-offer +385911234567",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r runtime.Removed
-			err := o.call(cmd.Context(), "POST", "/flows/"+url.PathEscape(args[0])+"/eject/"+url.PathEscape(args[1]), nil, &r)
+			path := fmt.Sprintf("/flows/%s/eject/%s?version=%d", url.PathEscape(args[0]), url.PathEscape(args[1]), version)
+			err := o.call(cmd.Context(), "POST", path, nil, &r)
 			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "ended %d run(s) and withdrew %d message(s)\n", r.Runs, r.Withdrawn)
+				fmt.Fprintf(cmd.OutOrStdout(), "ended %s and withdrew %s\n", count(r.Runs, "run"), count(r.Withdrawn, "message"))
 			}
 			return err
 		},
 	}
+	c.Flags().Uint32Var(&version, "version", 0, "the only version to take the person out of; 0: all")
+	return c
 }

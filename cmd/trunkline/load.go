@@ -43,6 +43,7 @@ type loader struct {
 	first  map[string]string // where a name was used first: "flow x" → file:line
 
 	attributes []flowengine.Attribute
+	unsound    bool // a flow has mistakes, so it can't be told what there is of it
 	unreadable bool // a file that says what flows may refer to is not even YAML
 }
 
@@ -72,6 +73,7 @@ func (l *loader) files() error {
 	l.listeners(doc)
 	if !l.unreadable { // else what flows refer to is not known
 		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
+		l.errs = append(l.errs, l.transfers()...)
 	}
 	l.tariffs(doc, s.Tariffs)
 	l.webhookFlows(doc, s.Webhooks)
@@ -272,9 +274,11 @@ func (l *loader) flow(f file) {
 			errs = strict.Errors{{File: f.name, Line: 1, Column: 1, Message: err.Error()}}
 		}
 		l.errs = append(l.errs, errs...)
+		l.unsound = true
 		return
 	}
 	doc := strict.Parse(f.name, f.text, strict.Options{})
+	l.errs = append(l.errs, v.Unavailable()...)
 	if !l.once(doc, "flow", v.Flow, "flow") {
 		l.done(doc)
 		return
@@ -287,6 +291,15 @@ func (l *loader) flow(f file) {
 	}
 	l.config.flows = append(l.config.flows, v)
 	l.config.warnings = append(l.config.warnings, v.Warnings...)
+}
+
+// transfers finds flows that lead to others which are not there. When one of the
+// files has mistakes it may be the one that is missed.
+func (l *loader) transfers() strict.Errors {
+	if l.unsound {
+		return nil
+	}
+	return flowengine.CheckTransfers(l.config.flows)
 }
 
 // tariffs reads all tariff files as one table: a price must not be there twice.
@@ -319,6 +332,9 @@ func (l *loader) launchable() []*flowengine.Flow {
 	flows := make([]*flowengine.Flow, len(l.config.flows))
 	for i, v := range l.config.flows {
 		flows[i] = &flowengine.Flow{ID: v.Flow, State: flowengine.Active, Newest: v, Versions: []*flowengine.Version{v}}
+		if v.Settings.Launch == flowengine.LaunchManual {
+			flows[i].State = flowengine.Draft
+		}
 	}
 	return flows
 }

@@ -89,7 +89,7 @@ func newFlow(o *options) *cobra.Command {
 		c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	}
 	start := &cobra.Command{
-		Use: "start FLOW", Short: "Launch a flow again that was stopped or has finished", Args: cobra.ExactArgs(1), ValidArgsFunction: o.completeFlow,
+		Use: "start FLOW", Short: "Launch a flow: a draft, or one that was stopped or has finished", Args: cobra.ExactArgs(1), ValidArgsFunction: o.completeFlow,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := o.call(cmd.Context(), "POST", "/flows/"+url.PathEscape(args[0])+"/start", nil, nil)
 			if err == nil {
@@ -98,19 +98,7 @@ func newFlow(o *options) *cobra.Command {
 			return err
 		},
 	}
-	drain := false
-	stop := &cobra.Command{
-		Use: "stop FLOW", Short: "Stop a flow: nobody enters any more, and everybody inside leaves", Args: cobra.ExactArgs(1), ValidArgsFunction: o.completeFlow,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := o.call(cmd.Context(), "POST", fmt.Sprintf("/flows/%s/stop?drain=%t", url.PathEscape(args[0]), drain), nil, nil)
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "flow %s is stopped; `trunkline flow start %s` launches it again\n", args[0], args[0])
-			}
-			return err
-		},
-	}
-	stop.Flags().BoolVar(&drain, "drain", false, "let the people inside finish")
-	flow.AddCommand(list, show, start, stop, newFlowPause(o), newFlowResume(o), newFlowEject(o), newFlowCheck(o), newFlowGraph(o), newFlowSimulate(o), newFlowDiff(o), newFlowResults(o), newFlowWinner(o), newFlowRuns(o))
+	flow.AddCommand(list, show, newFlowVersions(o), newFlowStats(o), start, newFlowStop(o), newFlowPause(o), newFlowResume(o), newFlowEject(o), newFlowCheck(o), newFlowGraph(o), newFlowSimulate(o), newFlowDiff(o), newFlowResults(o), newFlowWinner(o), newFlowRuns(o))
 	return flow
 }
 
@@ -139,19 +127,14 @@ func state(f flowView) string {
 }
 
 func printFlow(w io.Writer, f flowView) error {
-	fmt.Fprintf(w, "%s  %s\n%s since %s, version %d of %s\n", f.ID, f.Name, state(f), local(f.Launched), f.Version, local(f.Published))
+	since := ""
+	if !f.Launched.IsZero() { // not of a draft
+		since = " since " + local(f.Launched)
+	}
+	fmt.Fprintf(w, "%s  %s\n%s%s, version %d of %s\n", f.ID, f.Name, state(f), since, f.Version, local(f.Published))
 	fmt.Fprintf(w, "entered %d, inside %d%s%s\n", f.Entered, f.Inside, reasons(", left: ", f.Exited), reasons(", refused: ", f.Refused))
 	fmt.Fprintf(w, "recipients %d, messages sent %d, cost %s\n\n", f.Recipients, f.Sent, f.Cost)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ELEMENT\tTOTAL ENGAGEMENTS\tUNIQUE USERS\tMESSAGES SENT\tDELIVERED\tFAILED\tCLICKS\tCLICKERS\tCOST")
-	for _, e := range f.Elements {
-		name := e.ID
-		if e.Retired {
-			name += " (retired)"
-		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Clicks, e.Clickers, e.Cost)
-	}
-	if err := t.Flush(); err != nil {
+	if err := printElements(w, f.Elements); err != nil {
 		return err
 	}
 	printEntries(w, f.Entries)

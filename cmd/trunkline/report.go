@@ -181,7 +181,13 @@ const unknownCost = "unknown"
 // writeReport is for spreadsheets: a line of kind flow per flow and day, then
 // one per element and per goal. Each currency has a column (rule C4).
 func writeReport(w io.Writer, days []reportView) error {
-	currencies := currenciesOf(days)
+	var costs []httpapi.Cost
+	for i := range days {
+		for _, e := range days[i].Elements {
+			costs = append(costs, e.Cost)
+		}
+	}
+	currencies := currenciesOf(costs)
 	header := []string{
 		"kind", "flow", "day", "version", "element", "goal", "branch", "entered", "recipients", "total_engagements", "unique_users_engaged",
 		"messages_sent", "delivered", "failed", "clicks", "unique_clickers", "reached", "converted", "events", "unknown_cost_units",
@@ -224,13 +230,11 @@ func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // currenciesOf lists the currencies of a report; at least one, "", so that an
 // unknown cost has a column to be told in.
-func currenciesOf(days []reportView) []string {
+func currenciesOf(costs []httpapi.Cost) []string {
 	seen := map[string]bool{}
-	for _, d := range days {
-		for _, e := range d.Elements {
-			for _, a := range e.Cost.Amounts {
-				seen[a.Currency] = true
-			}
+	for _, c := range costs {
+		for _, a := range c.Amounts {
+			seen[a.Currency] = true
 		}
 	}
 	if len(seen) == 0 {

@@ -82,7 +82,7 @@ type attributeSettings struct {
 
 type numberSettings struct {
 	Number          string           `yaml:"number" required:"true" doc:"The number in international digits, a short code, or a name."`
-	Channel         string           `yaml:"channel" enum:"sms" default:"sms" doc:"Channel of the number."`
+	Channel         string           `yaml:"channel" enum:"sms,voice" default:"sms" doc:"Channel of the number."`
 	Name            string           `yaml:"name" doc:"Name for people."`
 	DuplicateWindow time.Duration    `yaml:"duplicate_window" default:"2s" min:"0s" max:"1h" doc:"How long an equal text from the same sender counts as the same message; 0s switches that off."`
 	Reserved        reservedSettings `yaml:"reserved" doc:"Words that are handled before flows."`

@@ -123,7 +123,7 @@ func TestCostsByDay(t *testing.T) {
 		first := w.rt.now()
 		w.must(w.inbound(w.arrival("385911", "go")))
 		synctest.Wait()
-		w.must(w.rt.StopFlow(context.Background(), "priced", true))
+		w.must(w.rt.StopFlow(context.Background(), "priced", time.Hour))
 		w.must(w.rt.StartFlow(context.Background(), "priced"))
 		time.Sleep(49 * time.Hour)
 		w.must(w.inbound(w.arrival("385911", "again")))

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -147,8 +148,8 @@ func (rt *Runtime) judge(ctx context.Context) {
 	}
 	var open []contest
 	rt.flows.mu.Lock()
-	for id, v := range rt.flows.configured {
-		r := rt.flows.records[id]
+	for _, id := range slices.Sorted(maps.Keys(rt.flows.configured)) {
+		v, r := rt.flows.configured[id], rt.flows.records[id]
 		if r == nil || r.state != flowengine.Active {
 			continue
 		}
@@ -194,7 +195,7 @@ func (rt *Runtime) judgeSplit(ctx context.Context, flow string, s *split) error 
 	} else if !fresh {
 		return nil
 	}
-	return rt.changeFlow(ctx, flow, func(r *flowRecord) error {
+	return rt.changeFlow(ctx, flow, func(r *flowRecord, _ *flowengine.Version) error {
 		if r.experiment(s.id, s.element.Plan()).decided.IsZero() { // unless an operator was faster
 			r.setExperiment(x)
 		}
@@ -239,7 +240,7 @@ func (rt *Runtime) ChooseWinner(ctx context.Context, flow, element, branch strin
 		}
 		x.decided, x.reason = rt.now(), chosenByHand
 	}
-	return rt.changeFlow(ctx, flow, func(r *flowRecord) error {
+	return rt.changeFlow(ctx, flow, func(r *flowRecord, _ *flowengine.Version) error {
 		x.started = r.experiment(element, x.plan).started
 		if branch == "none" {
 			x.started = time.Time{}

@@ -142,7 +142,7 @@ func TestExperimentRoundTrip(t *testing.T) {
 		{element: "ab", plan: 7, started: at, decided: at.Add(time.Hour), winner: 0, reason: "significant"},
 		{element: "ab", plan: 7, decided: at, winner: 19, reason: chosenByHand},
 	} {
-		r, err := decodeFlowRecord("f", (&flowRecord{id: "f", experiments: []experimentRecord{x}}).append(nil))
+		r, err := decodeFlowRecord("f", (&flowRecord{id: "f", experiments: []experimentRecord{x}}).encode())
 		if err != nil || len(r.experiments) != 1 {
 			t.Fatal(r, err)
 		}

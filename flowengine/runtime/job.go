@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,9 +29,10 @@ type jobKind uint8
 
 // The kinds of jobs. The numbers are stored.
 const (
-	jobAudience jobKind = 1 // the audience of a flow that was launched (rule E9)
-	jobDaily    jobKind = 2 // conditions that change with the day (rule E10)
-	jobGoal     jobKind = 3 // count back what a new or changed goal has missed (rule G2)
+	jobAudience jobKind = 1  // the audience of a flow that was launched (rule E9)
+	jobDaily    jobKind = 2  // conditions that change with the day (rule E10)
+	jobGoal     jobKind = 3  // count back what a new or changed goal has missed (rule G2)
+	jobMigrate  jobKind = 10 // move those inside to a new version that takes them over
 )
 
 // jobPage is how many persons of a shard act in one task.
@@ -40,6 +42,11 @@ const jobPage = 128
 var jobDone = []byte("done")
 
 func jobKey(id string) []byte { return append(appendPrefix(nil, metaShard, kindJob), id...) }
+
+// lastJobKey is where the last job of its kind, flow and entry point is remembered.
+func lastJobKey(id string) []byte {
+	return append(appendPrefix(nil, metaShard, kindLastJob), id[:strings.LastIndexByte(id, '/')]...)
+}
 
 func jobProgressKey(s flowengine.Shard, id string) []byte {
 	return append(appendPrefix(nil, s, kindJob), id...)
@@ -117,6 +124,9 @@ func (rt *Runtime) workOffJobs(ctx context.Context) {
 
 // runJob goes through all shards, those of different executors side by side.
 func (rt *Runtime) runJob(ctx context.Context, j *job) error {
+	if err := rt.barrier(ctx); err != nil { // a page is read from what is durable
+		return err
+	}
 	g, all := errgroup.WithContext(ctx)
 	if rt.options.Await != nil { // one after the other, in an order that can be repeated
 		g.SetLimit(1)
@@ -158,7 +168,7 @@ func (rt *Runtime) runJobIn(ctx context.Context, j *job, s flowengine.Shard) err
 	}
 	from := slices.Clone(progress)
 	for string(from) != string(jobDone) {
-		people, next, err := rt.peoplePage(s, from)
+		people, next, err := rt.jobPageOf(j, s, from)
 		if err != nil {
 			return err
 		}
@@ -201,6 +211,44 @@ func (rt *Runtime) doPatiently(ctx context.Context, ex *executor, name string, r
 	}
 }
 
+// jobPageOf lists the persons of the next page of a job: all persons, or those
+// inside of older versions of a flow.
+func (rt *Runtime) jobPageOf(j *job, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	if j.kind != jobMigrate {
+		return rt.peoplePage(s, from)
+	}
+	newest := uint32(0)
+	if f := rt.set.Load().Flow(j.flow); f != nil && f.Newest != nil {
+		newest = f.Newest.Ordinal
+	}
+	return rt.activePage(s, activePrefix(nil, s, j.flow, 0), from, func(version uint32) bool { return version < newest })
+}
+
+// activePage lists some persons who are inside of a flow, from a key on, and where
+// the next page begins; nil when there is none. It ends at the first version that
+// does not match.
+func (rt *Runtime) activePage(s flowengine.Shard, prefix, from []byte, match func(version uint32) bool) (people []flowengine.PersonID, next []byte, err error) {
+	flow := prefix[:bytes.IndexByte(prefix[3:], 0)+4] // without a version
+	err = rt.store.Scan(prefix, from, func(key, _ []byte) bool {
+		id, ok := activePerson(s, key)
+		version, known := activeVersion(flow, key)
+		switch {
+		case !ok || !known:
+			return true
+		case match != nil && !match(version):
+			return false
+		case slices.Contains(people, id): // in it more than once
+			return true
+		case len(people) == jobPage:
+			next = slices.Clone(key)
+			return false
+		}
+		people = append(people, id)
+		return true
+	})
+	return people, next, err
+}
+
 // peoplePage lists some persons of a shard from a key on, and where the next
 // page begins; nil when there is none.
 func (rt *Runtime) peoplePage(s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
@@ -231,6 +279,8 @@ func (j *job) act(tx *txn, m *member) error {
 		tx.step(m, &flowengine.Daily{Flow: j.flow, Entry: j.what})
 	case jobGoal:
 		return tx.countBack(m, j.flow, j.what)
+	case jobMigrate:
+		tx.step(m, &flowengine.Migrate{Flow: j.flow})
 	default:
 		return fmt.Errorf("%w: a job of kind %d", record.ErrDamaged, j.kind)
 	}
@@ -246,10 +296,24 @@ func (rt *Runtime) launchJobs(ctx context.Context) error {
 		}
 		for _, e := range f.Newest.Entries {
 			if _, ok := e.Trigger.(*flowengine.Audience); ok {
-				jobs = append(jobs, &job{
-					id: fmt.Sprintf("audience/%s/%s/%d", f.ID, e.ID, f.Launched.UnixMilli()), kind: jobAudience, flow: f.ID, what: e.ID,
-				})
+				jobs = append(jobs, audienceJob(f.ID, e.ID, f.Launched))
 			}
+		}
+	}
+	return rt.startOnce(ctx, jobs)
+}
+
+func audienceJob(flow, entry string, launched time.Time) *job {
+	return &job{id: fmt.Sprintf("audience/%s/%s/%d", flow, entry, launched.UnixMilli()), kind: jobAudience, flow: flow, what: entry}
+}
+
+// migrateJobs begins the jobs of newest versions that take over who is inside of
+// older ones.
+func (rt *Runtime) migrateJobs(ctx context.Context) error {
+	var jobs []*job
+	for _, f := range rt.set.Load().Flows() {
+		if f.Newest != nil && f.Newest.Ordinal > 1 && f.Newest.Settings.OnPublish == flowengine.OnPublishMigrate {
+			jobs = append(jobs, &job{id: fmt.Sprintf("migrate/%s/%d", f.ID, f.Newest.Ordinal), kind: jobMigrate, flow: f.ID})
 		}
 	}
 	return rt.startOnce(ctx, jobs)
@@ -288,8 +352,7 @@ func (rt *Runtime) dailyJobs(ctx context.Context) error {
 // the last job of its kind, flow and entry point.
 func (rt *Runtime) startOnce(ctx context.Context, jobs []*job) error {
 	for _, j := range jobs {
-		last := appendPrefix(nil, metaShard, kindLastJob)
-		last = append(last, j.id[:strings.LastIndexByte(j.id, '/')]...)
+		last := lastJobKey(j.id)
 		fresh := false
 		err := rt.do(ctx, rt.owner(metaShard), "job", func(tx *txn) error {
 			value, err := tx.get(last)

@@ -121,6 +121,14 @@ func activePerson(s flowengine.Shard, key []byte) (id flowengine.PersonID, ok bo
 	return id, true
 }
 
+// activeVersion reads the version out of an activeKey with that prefix of its flow.
+func activeVersion(prefix, key []byte) (version uint32, ok bool) {
+	if len(key) < len(prefix)+4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(key[len(prefix):]), true
+}
+
 func logKey(b []byte, id flowengine.PersonID, at time.Time, seq uint32) []byte {
 	b = personKey(b, kindLog, id)
 	b = binary.BigEndian.AppendUint64(b, uint64(at.UnixMilli()))

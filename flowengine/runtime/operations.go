@@ -87,7 +87,7 @@ func (rt *Runtime) EntryPoint(flow, entry string) error {
 	if f.Newest != nil {
 		for _, e := range f.Newest.Entries {
 			if _, ok := e.Trigger.(*flowengine.FlowAPI); ok && e.ID == entry {
-				if f.State == flowengine.Active {
+				if f.Live(rt.now()) {
 					return nil
 				}
 				return fmt.Errorf("%w: flow %q is %s", ErrNotActive, flow, f.State)

@@ -151,7 +151,7 @@ func TestParticipantsRejected(t *testing.T) {
 		w := start(t, memory.New(), Options{}, once)
 		w.operation(w.accept(nil, guests(3)...))
 		time.Sleep(time.Second)
-		_, err := w.rt.Remove(t.Context(), Who{Address: phoneOf(1)}, "invited", "api")
+		_, err := w.rt.Remove(t.Context(), Who{Address: phoneOf(1)}, "invited", 0, "api")
 		w.must(err)
 		id := w.accept(nil,
 			Participant{Addresses: []flowengine.Address{phoneOf(0)}},                // inside
@@ -239,7 +239,7 @@ func TestAcceptRefuses(t *testing.T) {
 			{"invited", "api", true, ErrNotActive},
 		} {
 			if tt.stopped {
-				w.must(w.rt.StopFlow(t.Context(), tt.flow, false))
+				w.must(w.rt.StopFlow(t.Context(), tt.flow, 0))
 			}
 			_, err := w.rt.Accept(t.Context(), &Operation{Flow: tt.flow, Entry: tt.entry, Participants: guests(1)}, nil)
 			if !errors.Is(err, tt.want) {

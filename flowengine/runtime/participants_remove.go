@@ -20,9 +20,9 @@ type Removed struct {
 	Withdrawn, Sending int
 }
 
-// Remove takes a person out of a flow, with the messages of its runs that have
-// not been sent (rule A4).
-func (rt *Runtime) Remove(ctx context.Context, who Who, flow, reason string) (out Removed, err error) {
+// Remove takes a person out of a flow, or out of one version of it when that is not
+// 0, with the messages of its runs that have not been sent (rule A4).
+func (rt *Runtime) Remove(ctx context.Context, who Who, flow string, version uint32, reason string) (out Removed, err error) {
 	if !rt.fires() {
 		return out, ErrStopping
 	}
@@ -40,22 +40,26 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow, reason string) (ou
 			return err
 		}
 		for i := range m.passages.Runs {
-			if m.passages.Runs[i].Flow == flow {
+			if r := &m.passages.Runs[i]; r.Flow == flow && (version == 0 || r.Version == version) {
 				out.Runs++
 			}
+		}
+		if out.Runs == 0 && version != 0 {
+			return fmt.Errorf("%w: the person is not in version %d of flow %q", ErrNotFound, version, flow)
 		}
 		if out.Runs == 0 {
 			return fmt.Errorf("%w: the person is not in flow %q", ErrNotFound, flow)
 		}
 		active := func(row *Message) bool {
-			return row.Origin.Flow == flow && m.passages.Run(flow, row.Origin.Number) != nil
+			run := m.passages.Run(flow, row.Origin.Number)
+			return row.Origin.Flow == flow && run != nil && (version == 0 || run.Version == version)
 		}
 		rows, held, err := tx.withdraw(out.Person.Shard(), out.Person.String()+"/"+flow+"/", active)
 		if err != nil {
 			return err
 		}
 		out.Withdrawn, out.Sending = len(rows), held
-		tx.step(m, &flowengine.Eject{Flow: flow, Reason: reason})
+		tx.step(m, &flowengine.Eject{Flow: flow, Version: version, Reason: reason})
 		for _, row := range rows { // nobody waits for it any more; it is counted as not sent
 			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data})
 		}

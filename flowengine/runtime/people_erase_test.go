@@ -122,11 +122,11 @@ func TestRemove(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		sent := len(w.texts())
-		out, err := w.rt.Remove(t.Context(), Who{Address: externalOf(0)}, "invited", "api")
+		out, err := w.rt.Remove(t.Context(), Who{Address: externalOf(0)}, "invited", 0, "api")
 		w.must(err)
 		expect(t, "runs", out.Runs, 1)
 		expect(t, "withdrawn", out.Withdrawn, 1)
-		_, err = w.rt.Remove(t.Context(), Who{Address: externalOf(0)}, "invited", "api")
+		_, err = w.rt.Remove(t.Context(), Who{Address: externalOf(0)}, "invited", 0, "api")
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("removing again: %v", err)
 		}

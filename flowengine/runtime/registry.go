@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,15 +30,25 @@ type registry struct {
 	tariffs    *tariff.Table
 	links      flowengine.Links
 	hooks      []Hook
+	// idle is when an indefinite flow will at the earliest have lain idle for its
+	// lifetime (rule S4); only the life cycle uses it.
+	idle map[string]time.Time
+}
+
+// change is a registry that shares everything with g but its records.
+func (g *registry) change() *registry {
+	return &registry{records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links, hooks: g.hooks}
 }
 
 // flowRecord is the stored form of a flow's life.
 type flowRecord struct {
 	id       string
 	state    flowengine.State
-	launched time.Time
-	removed  bool // no longer configured: it drains
+	launched time.Time // of one that is scheduled: when it will be
+	removed  bool      // no longer configured: it drains
 	versions []versionRecord
+	until    time.Time         // of one that finishes: when those still inside leave (rule S7)
+	types    map[string]string // of every element that any version had, by id
 	// experiments are the splits for which a winner is looked for, or was chosen.
 	experiments []experimentRecord
 }
@@ -48,6 +58,7 @@ type versionRecord struct {
 	ordinal   uint32
 	hash      []byte
 	published time.Time
+	until     time.Time // of one that was stopped: when those still inside leave
 }
 
 func (r *flowRecord) newest() *versionRecord {
@@ -60,6 +71,7 @@ func (r *flowRecord) newest() *versionRecord {
 func (r *flowRecord) clone() *flowRecord {
 	c := *r
 	c.versions = slices.Clone(r.versions)
+	c.types = maps.Clone(r.types)
 	return &c
 }
 
@@ -70,22 +82,29 @@ func versionKey(id string, ordinal uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, ordinal)
 }
 
-func (r *flowRecord) append(b []byte) []byte {
-	b = record.AppendUint(b, 1, uint64(r.state))
+func (r *flowRecord) encode() []byte {
+	b := record.AppendUint(nil, 1, uint64(r.state))
 	b = record.AppendTime(b, 2, r.launched)
 	b = record.AppendBool(b, 3, r.removed)
 	for _, v := range r.versions {
 		b = record.AppendNested(b, 4, func(b []byte) []byte {
 			b = record.AppendUint(b, 1, uint64(v.ordinal))
 			b = record.AppendBytes(b, 2, v.hash)
-			return record.AppendTime(b, 3, v.published)
+			b = record.AppendTime(b, 3, v.published)
+			return record.AppendTime(b, 4, v.until)
+		})
+	}
+	b = record.AppendTime(b, 5, r.until)
+	for _, id := range slices.Sorted(maps.Keys(r.types)) {
+		b = record.AppendNested(b, 6, func(b []byte) []byte {
+			return record.AppendString(record.AppendString(b, 1, id), 2, r.types[id])
 		})
 	}
 	return r.appendExperiments(b)
 }
 
 func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
-	r := &flowRecord{id: id}
+	r := &flowRecord{id: id, types: map[string]string{}}
 	return r, record.Decode(b, "flow "+id, func(f record.Field) error {
 		switch f.Num {
 		case 1:
@@ -95,19 +114,23 @@ func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
 		case 3:
 			r.removed = f.Bool()
 		case 4:
-			var v versionRecord
-			err := record.Decode(f.Bytes, "version", func(f record.Field) error {
+			v, err := decodeVersionRecord(f.Bytes)
+			r.versions = append(r.versions, v)
+			return err
+		case 5:
+			r.until = f.Time()
+		case 6:
+			var element, typ string
+			err := record.Decode(f.Bytes, "element", func(f record.Field) error {
 				switch f.Num {
 				case 1:
-					v.ordinal = uint32(f.Uint)
+					element = string(f.Bytes)
 				case 2:
-					v.hash = bytes.Clone(f.Bytes)
-				case 3:
-					v.published = f.Time()
+					typ = string(f.Bytes)
 				}
 				return nil
 			})
-			r.versions = append(r.versions, v)
+			r.types[element] = typ
 			return err
 		case flowExperiment:
 			x, err := decodeExperiment(f.Bytes)
@@ -118,9 +141,26 @@ func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
 	})
 }
 
+func decodeVersionRecord(b []byte) (v versionRecord, err error) {
+	return v, record.Decode(b, "version", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			v.ordinal = uint32(f.Uint)
+		case 2:
+			v.hash = bytes.Clone(f.Bytes)
+		case 3:
+			v.published = f.Time()
+		case 4:
+			v.until = f.Time()
+		}
+		return nil
+	})
+}
+
 func (g *registry) load(store storage.Reader) error {
 	g.records = map[string]*flowRecord{}
 	g.configured = map[string]*flowengine.Version{}
+	g.idle = map[string]time.Time{}
 	var damaged error
 	prefix := appendPrefix(nil, metaShard, kindFlow)
 	err := store.Scan(prefix, nil, func(key, value []byte) bool {
@@ -131,89 +171,39 @@ func (g *registry) load(store storage.Reader) error {
 		}
 		return damaged == nil
 	})
-	return firstError(err, damaged)
-}
-
-// Publication is a configuration: what shall run.
-type Publication struct {
-	Schema  *flowengine.Schema
-	Numbers []*flowengine.Number
-	Flows   []*flowengine.Version // Ordinal is set by Publish
-	Tariffs *tariff.Table         // nil: the cost of everything is unknown
-	Links   flowengine.Links      // Secret is set by Publish
-	Hooks   []Hook                // who is told of events
-}
-
-// Published tells what a publication changed.
-type Published struct {
-	Changed  []string // flows with a new version, as "id v3"
-	Warnings []string
-}
-
-// Publish makes a configuration run, all or nothing. A flow whose definition
-// changed gets a new version, which new entries use; people inside stay with
-// theirs. A flow that is no longer configured takes nobody in and drains.
-func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, error) {
-	g := &rt.flows
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := rt.now()
-	out := new(Published)
-	next := maps.Clone(g.records)
-	configured := map[string]*flowengine.Version{}
-	fresh := map[string]*flowengine.Version{}
-	for _, v := range p.Flows {
-		r := &flowRecord{id: v.Flow, state: flowengine.Active, launched: now}
-		if old := next[v.Flow]; old != nil {
-			r = old.clone()
-		}
-		if n := r.newest(); n != nil && bytes.Equal(n.hash, v.Hash[:]) {
-			v.Ordinal = n.ordinal
-		} else {
-			v.Ordinal = 1
-			if n != nil {
-				v.Ordinal = n.ordinal + 1
-			}
-			r.versions = append(r.versions, versionRecord{v.Ordinal, bytes.Clone(v.Hash[:]), now})
-			fresh[v.Flow] = v
-			out.Changed = append(out.Changed, fmt.Sprintf("%s v%d", v.Flow, v.Ordinal))
-		}
-		if r.removed { // it came back
-			r.removed, r.state = false, flowengine.Active
-			if fresh[v.Flow] == nil {
-				out.Changed = append(out.Changed, v.Flow+" is back")
-			}
-		}
-		next[v.Flow], configured[v.Flow] = r, v
+	if err := firstError(err, damaged); err != nil {
+		return err
 	}
-	for _, id := range slices.Sorted(maps.Keys(next)) {
-		if r := next[id]; configured[id] == nil && !r.removed {
-			r = r.clone()
-			r.removed = true
-			if r.state == flowengine.Active || r.state == flowengine.Paused {
-				r.state = flowengine.Finishing
-			}
-			next[id] = r
-			out.Changed = append(out.Changed, id+" removed")
+	for _, r := range g.records {
+		if err := r.recallTypes(store); err != nil {
+			return err
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, links: p.Links, hooks: p.Hooks}
-	warnings, err := rt.install(ctx, change, fresh)
-	if err != nil {
-		return nil, err
-	}
-	out.Warnings = warnings
-	if !rt.published.Swap(true) {
-		rt.wake()
-	}
-	return out, errors.Join(rt.launchJobs(ctx), rt.goalJobs(ctx))
+	return nil
 }
 
-// wake makes every executor look at what is due.
-func (rt *Runtime) wake() {
-	for _, ex := range rt.executors {
-		ex.submit(task{name: "wake", run: func(*txn) error { return nil }})
+// recallTypes reads the types of elements from the stored definitions, for flows
+// that were stored before the types were kept with them.
+func (r *flowRecord) recallTypes(store storage.Reader) error {
+	if len(r.types) > 0 {
+		return nil
 	}
+	for _, v := range r.versions {
+		value, err := store.Get(versionKey(r.id, v.ordinal), nil)
+		if err != nil {
+			return err
+		}
+		var definition struct {
+			Elements map[string]struct{ Type string }
+		}
+		if err := json.Unmarshal(value, &definition); err != nil {
+			return fmt.Errorf("%w: version %d of flow %q: %w", record.ErrDamaged, v.ordinal, r.id, err)
+		}
+		for id, e := range definition.Elements {
+			r.types[id] = e.Type
+		}
+	}
+	return nil
 }
 
 // install builds the set of a changed registry, stores what changed, and then
@@ -231,7 +221,7 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 	err = rt.do(ctx, rt.owner(metaShard), "publish", func(tx *txn) error {
 		for id, r := range change.records {
 			if old := g.records[id]; old != r {
-				tx.put(flowKey(id), r.append(nil), time.Time{})
+				tx.put(flowKey(id), r.encode(), time.Time{})
 			}
 		}
 		for id, v := range fresh {
@@ -251,53 +241,78 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 }
 
 // buildFlows makes the flows of a set: the newest version of each, and the older
-// ones that people are still inside of.
+// ones that people may still be inside of.
 func (rt *Runtime) buildFlows(change *registry) ([]*flowengine.Flow, error) {
 	var flows []*flowengine.Flow
 	change.versions = map[string][]*flowengine.Version{}
 	for _, id := range slices.Sorted(maps.Keys(change.records)) {
 		r := change.records[id]
 		f := &flowengine.Flow{ID: id, State: r.state, Launched: r.launched, Newest: change.configured[id], Winners: r.winners()}
-		for _, v := range r.versions {
-			if f.Newest != nil && v.ordinal == f.Newest.Ordinal {
-				f.Versions = append(f.Versions, f.Newest)
-				continue
-			}
-			inside, err := rt.inside(id, v.ordinal)
-			if err != nil {
-				return nil, err
-			}
-			if !inside {
-				continue
-			}
-			old, err := rt.storedVersion(change, id, v.ordinal)
-			if err != nil {
-				return nil, fmt.Errorf("flow %q: version %d, which people are still inside of, does not fit the configuration any more: %w", id, v.ordinal, err)
-			}
-			f.Versions = append(f.Versions, old)
+		old, err := rt.olderVersions(change, r)
+		if err != nil {
+			return nil, err
+		}
+		f.Versions = old
+		if f.Newest != nil {
+			f.Versions = append(f.Versions, f.Newest)
 		}
 		change.versions[id] = f.Versions
-		if f.Newest != nil || len(f.Versions) > 0 {
+		if len(f.Versions) > 0 {
 			flows = append(flows, f)
 		}
 	}
 	return flows, nil
 }
 
-// storedVersion reads a version back from its stored definition.
-func (rt *Runtime) storedVersion(change *registry, id string, ordinal uint32) (*flowengine.Version, error) {
-	if change.schema == rt.flows.schema { // unless the schema changed, what is loaded fits
-		for _, v := range rt.flows.versions[id] {
-			if v.Ordinal == ordinal {
-				return v, nil
-			}
+// olderVersions gives the versions of a flow besides the one that is configured
+// which stay loaded. When the daemon starts these are the ones with people inside.
+// Later, nobody comes into one that isn't loaded, and what is loaded stays so until
+// unload has seen that it is empty: whoever entered a moment ago may not be durable yet.
+func (rt *Runtime) olderVersions(change *registry, r *flowRecord) (old []*flowengine.Version, err error) {
+	starting := !rt.published.Load()
+	var peopled map[uint32]bool
+	if starting || change.schema != rt.flows.schema {
+		if peopled, err = rt.peopled(r.id); err != nil {
+			return nil, err
 		}
 	}
+	for _, v := range r.versions {
+		loaded := rt.flows.loaded(r.id, v.ordinal)
+		newest := change.configured[r.id]
+		if newest != nil && newest.Ordinal == v.ordinal || !starting && loaded == nil || starting && !peopled[v.ordinal] {
+			continue
+		}
+		if loaded == nil || change.schema != rt.flows.schema { // unless the schema changed, what is loaded fits
+			loaded, err = rt.storedVersion(r.id, v.ordinal, change.schema)
+			if err != nil && !peopled[v.ordinal] {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("flow %q: version %d, which people are still inside of, does not fit the configuration any more: %w", r.id, v.ordinal, err)
+			}
+		}
+		old = append(old, loaded)
+	}
+	return old, nil
+}
+
+// loaded finds a version that runs, or returns nil.
+func (g *registry) loaded(flow string, ordinal uint32) *flowengine.Version {
+	for _, v := range g.versions[flow] {
+		if v.Ordinal == ordinal {
+			return v
+		}
+	}
+	return nil
+}
+
+// storedVersion reads a version back from its stored definition.
+func (rt *Runtime) storedVersion(id string, ordinal uint32, schema *flowengine.Schema) (*flowengine.Version, error) {
 	value, err := rt.store.Get(versionKey(id, ordinal), nil)
 	if err != nil {
 		return nil, err
 	}
-	v, err := flowengine.ParseFlow(fmt.Sprintf("%s.v%d.json", id, ordinal), value, change.schema, nil)
+	v, err := flowengine.ParseFlow(fmt.Sprintf("%s.v%d.json", id, ordinal), value, schema, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -305,17 +320,40 @@ func (rt *Runtime) storedVersion(change *registry, id string, ordinal uint32) (*
 	return v, nil
 }
 
-// inside tells whether anybody is inside of a version. Who entered a moment ago
-// may not be durable yet; such a run is of a version that is loaded, and a
-// version stays loaded while it is configured.
-func (rt *Runtime) inside(flow string, version uint32) (yes bool, err error) {
+// peopled lists the versions of a flow that people are inside of. Who entered a
+// moment ago may not be durable yet.
+func (rt *Runtime) peopled(flow string) (map[uint32]bool, error) {
+	found := map[uint32]bool{}
 	for s := range flowengine.Shard(flowengine.Shards) {
-		err = rt.store.Scan(activePrefix(nil, s, flow, version), nil, func(_, _ []byte) bool { yes = true; return false })
-		if yes || err != nil {
-			return yes, err
+		prefix := activePrefix(nil, s, flow, 0)
+		for version := uint32(0); ; { // each scan finds the next version
+			more := false
+			err := rt.store.Scan(prefix, binary.BigEndian.AppendUint32(slices.Clone(prefix), version), func(key, _ []byte) bool {
+				if version, more = activeVersion(prefix, key); more {
+					found[version] = true
+				}
+				return false
+			})
+			if err != nil {
+				return nil, err
+			}
+			if version++; !more || version == 0 {
+				break
+			}
 		}
 	}
-	return false, nil
+	return found, nil
+}
+
+// barrier waits until every step that has begun is durable. Steps that begin
+// later run on the set that is installed now.
+func (rt *Runtime) barrier(ctx context.Context) error {
+	for _, ex := range rt.executors {
+		if err := rt.do(ctx, ex, "barrier", func(*txn) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // knows is nil for a flow that is or was configured.
@@ -335,161 +373,4 @@ func (g *registry) unknownFlow(id string) error {
 		return fmt.Errorf("%w: there is no flow %q; none is configured", ErrNotFound, id)
 	}
 	return fmt.Errorf("%w: there is no flow %q; the flows are: %s", ErrNotFound, id, strings.Join(known, ", "))
-}
-
-// StartFlow launches a flow again that was stopped or has finished.
-func (rt *Runtime) StartFlow(ctx context.Context, id string) error {
-	return rt.changeFlow(ctx, id, func(r *flowRecord) error {
-		switch {
-		case r.removed:
-			return fmt.Errorf("flow %q is no longer configured: put its file back and reload", id)
-		case r.state == flowengine.Active:
-			return fmt.Errorf("flow %q is active already", id)
-		}
-		r.state, r.launched = flowengine.Active, rt.now()
-		return nil
-	})
-}
-
-// StopFlow ends a flow: nobody enters any more. People inside leave at once, or
-// with drain finish on their own (rule S7).
-func (rt *Runtime) StopFlow(ctx context.Context, id string, drain bool) error {
-	err := rt.changeFlow(ctx, id, func(r *flowRecord) error {
-		if r.state == flowengine.Cancelled || r.state == flowengine.Finished {
-			return fmt.Errorf("flow %q is %s already", id, r.state)
-		}
-		r.state = flowengine.Cancelled
-		if drain {
-			r.state = flowengine.Finishing
-		}
-		return nil
-	})
-	if err != nil || drain {
-		return err
-	}
-	return rt.ejectAll(ctx, id, "stopped")
-}
-
-func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowRecord) error) error {
-	g := &rt.flows
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	r := g.records[id]
-	if r == nil {
-		return g.unknownFlow(id)
-	}
-	r = r.clone()
-	if err := change(r); err != nil {
-		return err
-	}
-	next := maps.Clone(g.records)
-	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links, hooks: g.hooks}, nil)
-	return err
-}
-
-// ejectAll takes everybody out of a flow.
-func (rt *Runtime) ejectAll(ctx context.Context, flow, reason string) error {
-	for _, ex := range rt.executors { // steps that began before the flow was stopped are durable after this
-		if err := rt.do(ctx, ex, "barrier", func(*txn) error { return nil }); err != nil {
-			return err
-		}
-	}
-	const page = 128
-	for s := range flowengine.Shard(flowengine.Shards) {
-		for {
-			var people []flowengine.PersonID
-			err := rt.store.Scan(activePrefix(nil, s, flow, 0), nil, func(key, _ []byte) bool {
-				if id, ok := activePerson(s, key); ok && !slices.Contains(people, id) {
-					people = append(people, id)
-				}
-				return len(people) < page
-			})
-			if err != nil {
-				return err
-			}
-			if len(people) == 0 {
-				break
-			}
-			err = rt.do(ctx, rt.owner(s), "eject", func(tx *txn) error {
-				for _, id := range people {
-					m, err := tx.member(id)
-					if err != nil {
-						return err
-					}
-					tx.step(m, &flowengine.Eject{Flow: flow, Reason: reason})
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// resumeStops finishes what a restart interrupted.
-func (rt *Runtime) resumeStops(ctx context.Context) {
-	rt.flows.mu.Lock()
-	var stopped []string
-	for _, id := range slices.Sorted(maps.Keys(rt.flows.records)) {
-		if rt.flows.records[id].state == flowengine.Cancelled {
-			stopped = append(stopped, id)
-		}
-	}
-	rt.flows.mu.Unlock()
-	for _, id := range stopped {
-		if err := rt.ejectAll(ctx, id, "stopped"); err != nil && ctx.Err() == nil {
-			rt.log.Error("people could not be taken out of a stopped flow", "flow", id, "error", err)
-		}
-	}
-}
-
-// lifecycle ends flows whose time has come (rules S2, S3, S7).
-func (rt *Runtime) lifecycle(ctx context.Context) {
-	rt.flows.mu.Lock()
-	now := rt.now()
-	type ending struct {
-		id   string
-		exit bool
-	}
-	var ends []ending
-	var empty []string
-	for _, id := range slices.Sorted(maps.Keys(rt.flows.records)) {
-		r, v := rt.flows.records[id], rt.flows.configured[id]
-		switch r.state {
-		case flowengine.Active:
-			if v == nil {
-				continue
-			}
-			if end := v.Settings.Ends(r.launched); !end.IsZero() && !now.Before(end) {
-				ends = append(ends, ending{id, v.Settings.OnEnd == "exit"})
-			}
-		case flowengine.Finishing:
-			if inside, err := rt.inside(id, 0); err == nil && !inside {
-				empty = append(empty, id)
-			}
-		}
-	}
-	rt.flows.mu.Unlock()
-	to := func(id string, s flowengine.State) {
-		if err := rt.changeFlow(ctx, id, func(r *flowRecord) error { r.state = s; return nil }); err != nil && ctx.Err() == nil {
-			rt.log.Error("a flow's state could not be changed", "flow", id, "state", s.String(), "error", err)
-		}
-	}
-	for _, e := range ends {
-		rt.log.Info("a flow has come to its end", "flow", e.id)
-		if !e.exit {
-			to(e.id, flowengine.Finishing)
-			continue
-		}
-		to(e.id, flowengine.Cancelled)
-		if err := rt.ejectAll(ctx, e.id, "flow_ended"); err == nil {
-			to(e.id, flowengine.Finished)
-		}
-	}
-	for _, id := range empty {
-		to(id, flowengine.Finished)
-	}
 }

@@ -562,7 +562,7 @@ func TestStopFlow(t *testing.T) {
 		for i := range people {
 			w.must(w.inbound(w.arrival(fmt.Sprintf("3859%05d", i), "start")))
 		}
-		w.must(w.rt.StopFlow(ctx, "shoe-size", false))
+		w.must(w.rt.StopFlow(ctx, "shoe-size", 0))
 		flows, err := w.rt.Flows()
 		w.must(err)
 		expect(t, "inside", flows[0].Inside, 0)
@@ -574,7 +574,7 @@ func TestStopFlow(t *testing.T) {
 		w.must(w.inbound(w.arrival("385912", "start")))
 		synctest.Wait()
 		expect(t, "after start", w.counts("shoe-size", "ask").Total, people+1)
-		if err := w.rt.StopFlow(ctx, "shoesize", false); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "shoe-size") {
+		if err := w.rt.StopFlow(ctx, "shoesize", 0); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "shoe-size") {
 			t.Errorf("an unknown flow: %v", err)
 		}
 		w.recount()

@@ -51,6 +51,9 @@ type Tally struct {
 	// Recipients are the persons to whom at least one message was submitted (rule M6).
 	Recipients uint64
 	Costs      map[CostKey]tariff.Money
+	// Used is when an element ran last (rule S4). It is no sum, and a recount
+	// doesn't know it.
+	Used time.Time
 }
 
 // GoalKey names a goal, overall or for one branch of a split (element/port).
@@ -185,6 +188,14 @@ func (t *Tally) Add(o *Tally) {
 		t.goal(k).add(*c)
 	}
 	t.addCosts(o)
+	t.use(o.Used)
+}
+
+// use notes that an element ran at that time.
+func (t *Tally) use(at time.Time) {
+	if at.After(t.Used) {
+		t.Used = at
+	}
 }
 
 // ByElement sums the versions of each element.
@@ -233,8 +244,11 @@ func (t *Tally) append(b []byte) []byte {
 			return record.AppendUint(b, 5, c.Events)
 		})
 	}
-	return t.appendCosts(b)
+	return record.AppendTime(t.appendCosts(b), tallyUsed, t.Used)
 }
+
+// tallyUsed is the number of Tally.Used in its stored form.
+const tallyUsed = 20
 
 func appendReasons(b []byte, num int, m map[string]uint64) []byte {
 	for reason, n := range m {
@@ -291,6 +305,8 @@ func decodeTally(b []byte) (*Tally, error) {
 			return decodeCost(f.Bytes, t.Costs)
 		case tallyRecipients:
 			t.Recipients = f.Uint
+		case tallyUsed:
+			t.Used = f.Time()
 		}
 		return nil
 	})

@@ -321,7 +321,11 @@ func (tx *txn) history(id flowengine.PersonID, events []flowengine.Event) {
 	tx.batch.writes.PutUntil(logKey(tx.ex.scratch[:0], id, tx.now, tx.ex.logSeq), tx.ex.record, tx.now.Add(tx.ex.rt.options.History))
 	for i := range events {
 		if e := &events[i]; e.Flow != "" {
-			tx.ex.tally(tx.batch, e.Flow, tx.now).Count(e)
+			t := tx.ex.tally(tx.batch, e.Flow, tx.now)
+			t.Count(e)
+			if e.Kind == flowengine.Engaged || e.Kind == flowengine.Departed {
+				t.use(tx.now)
+			}
 			tx.ex.rt.metrics.event(e)
 		}
 	}

@@ -16,7 +16,7 @@ func (s *Server) flowRoutes() {
 	operate(s, route{id: "get-flow", method: get, path: "/v1/flows/{flow}", tag: "flows", scope: Flows, summary: "Show a flow, with the entry points of the Flow API"}, s.getFlow)
 	operate(s, route{id: "start-flow", method: post, path: "/v1/flows/{flow}/start", tag: "flows", scope: Admin, summary: "Launch a flow again that was stopped or has finished"}, s.startFlow)
 	operate(s, route{id: "stop-flow", method: post, path: "/v1/flows/{flow}/stop", tag: "flows", scope: Admin, summary: "Stop a flow",
-		about: "Nobody enters any more. Everybody inside leaves at once, or with drain finishes first."}, s.stopFlow)
+		about: "Nobody enters any more. Everybody inside leaves at once, or with drain may go on for that long. With version only that version is stopped."}, s.stopFlow)
 	operate(s, route{id: "remove-participant", method: remove, path: "/v1/flows/{flow}/participants", tag: "participants", scope: Flows, summary: "Take a person out of a flow",
 		about: "Name the person by exactly one of phone, email, externalId and id. Timers of the person's runs end, and messages of the runs that have not been handed to a carrier are not sent."}, s.removeParticipant)
 }
@@ -75,19 +75,6 @@ func (s *Server) startFlow(ctx context.Context, in *FlowInput) (*flowOutput, err
 	return s.getFlow(ctx, in)
 }
 
-type stopInput struct {
-	FlowInput
-	Drain bool `query:"drain" doc:"Let those inside finish."`
-}
-
-func (s *Server) stopFlow(ctx context.Context, in *stopInput) (*flowOutput, error) {
-	exchangeOf(ctx).flow = in.Flow
-	if err := s.rt.StopFlow(ctx, in.Flow, in.Drain); err != nil {
-		return nil, conflict(ctx, err)
-	}
-	return s.getFlow(ctx, &in.FlowInput)
-}
-
 // conflict is why a flow's state can't be changed: unless the daemon is in
 // trouble, the state that it has.
 func conflict(ctx context.Context, err error) error {
@@ -104,6 +91,7 @@ type removeInput struct {
 	Email      string `query:"email" maxLength:"254" doc:"E-mail address of the person."`
 	ExternalID string `query:"externalId" maxLength:"256" doc:"Id of the person in another system."`
 	ID         string `query:"id" maxLength:"26" doc:"Id of the person."`
+	Version    uint32 `query:"version" doc:"The only version to take the person out of. Default: all."`
 }
 
 type removeOutput struct {
@@ -121,7 +109,7 @@ func (s *Server) removeParticipant(ctx context.Context, in *removeInput) (*remov
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.rt.Remove(ctx, w, in.Flow, "api")
+	done, err := s.rt.Remove(ctx, w, in.Flow, in.Version, "api")
 	exchangeOf(ctx).concerns(done.Person)
 	out := new(removeOutput)
 	out.Body.Person, out.Body.Runs = done.Person.String(), done.Runs

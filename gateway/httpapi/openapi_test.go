@@ -117,6 +117,8 @@ GET /v1/flows/{flow}/results
 GET /v1/flows/{flow}/runs
 GET /v1/links
 GET /v1/messages/{id}/links
+GET /v1/flows/{flow}/stats
+GET /v1/flows/{flow}/versions
 GET /v1/people
 GET /v1/people/{ref}
 GET /v1/people/{ref}/events

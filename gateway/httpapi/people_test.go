@@ -200,7 +200,11 @@ func TestFlows(t *testing.T) {
 	s.get(Flows, "/v1/flows/unknown").is(404)
 	s.post(Admin, "/v1/flows/invited/start", nil).is(409)
 	s.post(Admin, "/v1/flows/unknown/start", nil).is(404)
-	expect(t, "state", s.post(Admin, "/v1/flows/invited/stop?drain=true", nil).is(200).field("state"), any("finishing"))
+	s.post(Admin, "/v1/flows/invited/stop?drain=31d", nil).is(409)
+	s.post(Admin, "/v1/flows/invited/stop?drain=soon", nil).is(422)
+	s.post(Admin, "/v1/flows/invited/stop?version=1", nil).is(409) // the newest
+	s.post(Admin, "/v1/flows/invited/stop?version=2", nil).is(404)
+	expect(t, "state", s.post(Admin, "/v1/flows/invited/stop?drain=7d", nil).is(200).field("state"), any("finishing"))
 	expect(t, "state", s.post(Admin, "/v1/flows/invited/stop", nil).is(200).field("state"), any("cancelled"))
 	s.post(Admin, "/v1/flows/invited/stop", nil).is(409)
 	expect(t, "state", s.post(Admin, "/v1/flows/invited/start", nil).is(200).field("state"), any("active"))

@@ -90,6 +90,7 @@ func (s *Server) routes() {
 	s.flowRoutes()
 	s.resultRoutes()
 	s.runRoutes()
+	s.versionRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
 	s.linkRoutes()

@@ -137,6 +137,8 @@ func happening(e *flowengine.Event) string {
 		return strings.TrimSpace(fmt.Sprintf("%s changed %s", at, e.Detail))
 	case flowengine.Clicked:
 		return fmt.Sprintf("followed a link of %s: %s", at, e.Detail)
+	case flowengine.Migrated:
+		return fmt.Sprintf("went over from %s to v%d, at %s", e.Detail, e.Version, at)
 	case flowengine.Observed:
 		return "event " + e.Detail
 	}
@@ -149,7 +151,7 @@ type Flow struct {
 	Name       string            `json:"name" doc:"Name for people."`
 	State      string            `json:"state" doc:"draft, scheduled, active, paused, finishing, finished or cancelled."`
 	Removed    bool              `json:"removed,omitempty" doc:"It is no longer configured."`
-	Launched   time.Time         `json:"launched" doc:"When it was launched."`
+	Launched   time.Time         `json:"launched,omitzero" doc:"When it was launched, or will be when it is scheduled; missing for a draft."`
 	Version    uint32            `json:"version" doc:"Newest version."`
 	Published  time.Time         `json:"published" doc:"When that was published."`
 	Inside     uint64            `json:"inside" doc:"Persons inside."`

@@ -1,0 +1,89 @@
+package flowengine
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// How a notice is sent.
+const (
+	noticeTimeout = 10 * time.Second
+	noticeRetries = 3
+)
+
+// Notify tells people of ours: a chat room, a ticket system, whoever listens at a
+// web address. The run does not wait for them.
+type Notify struct {
+	To   []string `yaml:"to" required:"true" min:"1" max:"10" doc:"Addresses to notify, such as https://hooks.example.com/sales. E-mail addresses follow with the e-mail channel."`
+	Text string   `yaml:"text" doc:"What to say, a Liquid template. It is sent as JSON: text, flow, element and person."`
+	Body string   `yaml:"body" doc:"The whole body as a Liquid template, in place of text."`
+
+	text *Template
+}
+
+// notice is what recipients get. Chat rooms show text.
+type notice struct {
+	Text    string `json:"text"`
+	Flow    string `json:"flow"`
+	Element string `json:"element"`
+	Person  string `json:"person"`
+}
+
+// Ports lists the outcomes of the element.
+func (e *Notify) Ports() []string { return []string{portDone, portRenderError} }
+
+// Check looks at the recipients and compiles the text.
+func (e *Notify) Check(c *Checker) {
+	for i, to := range e.To {
+		switch {
+		case strings.HasPrefix(to, "https://"), strings.HasPrefix(to, "http://"):
+		case strings.Contains(to, "@"):
+			c.ErrorfAt([]any{"to", i}, "%q can't be notified: %s", to, Coming["email"])
+		default:
+			c.ErrorfAt([]any{"to", i}, "%q is not an address to notify: one that begins with https:// is expected", to)
+		}
+	}
+	switch {
+	case e.Text == "" && e.Body == "":
+		c.Errorf("say what to tell: `text` or `body`")
+	case e.Text != "" && e.Body != "":
+		c.ErrorfAt([]any{"body"}, "say either `text` or `body`")
+	case e.Text != "":
+		e.text = c.Template(e.Text, false, "text")
+	default:
+		e.text = c.Template(e.Body, false, "body")
+	}
+}
+
+// Arrive gives the notice to the channel, once per recipient, and goes on.
+func (e *Notify) Arrive(x *Passage) Outcome {
+	body, err := e.compose(x)
+	if err != nil {
+		x.Log(NotSent, NotSentRenderError+": "+err.Error())
+		return Take(portRenderError)
+	}
+	for i, to := range e.To {
+		x.sendNth(Send{Channel: ChannelHTTP, To: to, Text: body, Expires: x.Now.Add(MaxValidity)}, i)
+	}
+	return Take(portDone)
+}
+
+// compose is the request as its channel takes it.
+func (e *Notify) compose(x *Passage) (string, error) {
+	body, err := e.text.Render(x)
+	if err != nil {
+		return "", err
+	}
+	if e.Body == "" {
+		b, err := json.Marshal(notice{body, x.Run.Flow, x.Element, x.Person.ID.String()})
+		if err != nil {
+			return "", err
+		}
+		body = string(b)
+	}
+	b, err := json.Marshal(APIRequest{
+		Method: "POST", Headers: [][2]string{{"Content-Type", "application/json"}}, Body: body, Timeout: noticeTimeout, Retries: noticeRetries,
+	})
+	return string(b), err
+}
