@@ -31,7 +31,9 @@ var actions = []action{
 	{"rest", 10, func(w *world) { w.rest() }},
 	{"pause", 2, flowAction("pause", false, func(ctx context.Context, w *world, id string) error { return w.rt.PauseFlow(ctx, id) })},
 	{"resume", 3, flowAction("resume", true, func(ctx context.Context, w *world, id string) error { return w.rt.ResumeFlow(ctx, id) })},
-	{"stop", 1, flowAction("stop", false, func(ctx context.Context, w *world, id string) error { return w.rt.StopFlow(ctx, id, time.Duration(w.rng.IntN(3))*24*time.Hour) })},
+	{"stop", 1, flowAction("stop", false, func(ctx context.Context, w *world, id string) error {
+		return w.rt.StopFlow(ctx, id, time.Duration(w.rng.IntN(3))*24*time.Hour)
+	})},
 	{"start", 3, flowAction("start", true, func(ctx context.Context, w *world, id string) error { return w.rt.StartFlow(ctx, id) })},
 	{"eject", 3, (*world).eject},
 	{"reload", 3, (*world).reload},
