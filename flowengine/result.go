@@ -83,9 +83,11 @@ const (
 	Received EventKind = 11 // an inbound message was consumed; Detail: outcome
 	Updated  EventKind = 12 // a person attribute or tag changed; Detail: which
 	Observed EventKind = 13 // a People event; Detail: its name
-	// A person begins to count for goal Detail, in branch Element; First: in the flow (rule G3).
+	// A person begins to count for goal Detail with mark Units, in branch Element;
+	// First: in the flow (rule G3).
 	GoalAnchored EventKind = 14
-	// An event for goal Detail, by a person of branch Element; First: the conversion (rule G3).
+	// An event for goal Detail with mark Units, by a person of branch Element;
+	// First: the conversion (rule G3).
 	GoalReached EventKind = 15
 )
 

@@ -39,6 +39,7 @@ type flowRecord struct {
 	versions []versionRecord
 	// experiments are the splits for which a winner is looked for, or was chosen.
 	experiments []experimentRecord
+	goals       []goalRecord // those that it has or had
 }
 
 // versionRecord is one published version; its definition is stored apart.
@@ -57,7 +58,7 @@ func (r *flowRecord) newest() *versionRecord {
 
 func (r *flowRecord) clone() *flowRecord {
 	c := *r
-	c.versions = slices.Clone(r.versions)
+	c.versions, c.goals = slices.Clone(r.versions), slices.Clone(r.goals)
 	return &c
 }
 
@@ -79,7 +80,7 @@ func (r *flowRecord) append(b []byte) []byte {
 			return record.AppendTime(b, 3, v.published)
 		})
 	}
-	return r.appendExperiments(b)
+	return appendGoals(r.appendExperiments(b), r.goals)
 }
 
 func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
@@ -111,6 +112,8 @@ func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
 			x, err := decodeExperiment(f.Bytes)
 			r.experiments = append(r.experiments, x)
 			return err
+		case flowGoals:
+			return r.decodeGoal(f.Bytes)
 		}
 		return nil
 	})
@@ -179,6 +182,10 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			if fresh[v.Flow] == nil {
 				out.Changed = append(out.Changed, v.Flow+" is back")
 			}
+		}
+		if revised := r.revise(v.Goals); revised != nil {
+			r = r.clone()
+			r.goals = revised
 		}
 		next[v.Flow], configured[v.Flow] = r, v
 	}
