@@ -25,6 +25,15 @@ type Result struct {
 	// Happened are the People events to be kept with the person.
 	Happened []Happened
 
+	// SegmentsChanged: Person.Segments or Person.Look have to be stored.
+	SegmentsChanged bool
+	// Indexed and Unindexed are the parts of indexes that list the person from
+	// now on, and no longer.
+	Indexed, Unindexed []Source
+
+	// contacts are channels on which something was sent that somebody watches.
+	contacts []string
+
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
 	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is
 	// "entry" or "refused", and Refused says why.
