@@ -52,8 +52,11 @@ func (l *eventLeaf) next(v *View) (next time.Time) {
 	}
 	events := v.Past.Events(l.name)
 	for i := range events {
-		at := events[i].At
-		if at.After(v.Now) {
+		at := events[i].At.Truncate(time.Millisecond) // now is a whole one
+		if events[i].At.After(v.Now) {
+			if at.Before(events[i].At) {
+				at = at.Add(time.Millisecond)
+			}
 			next = earlier(next, at)
 		} else if over := at.Add(l.within + time.Millisecond); l.within > 0 && over.After(v.Now) {
 			next = earlier(next, over)

@@ -245,7 +245,7 @@ func (st *step) judge(s *PeopleSegment) (news bool) {
 	}
 	next := s.Condition.Next(v)
 	if !next.IsZero() && (st.person.Look.IsZero() || next.Before(st.person.Look)) {
-		st.person.Look = next
+		st.person.Look = next.UTC()
 		st.result.SegmentsChanged = true
 	}
 	return news

@@ -27,6 +27,9 @@ const (
 	kindMark      = 'y' // person, operation, index → the participant's verdict: it has been here
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
+	kindIndex     = 'z' // kind of index, name, person → empty: who has a tag, is in a segment, …
+	kindRoll      = 'q' // person → empty: who there is
+	kindCount     = 'u' // what → how many, in the first shard of an executor
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -35,6 +38,7 @@ const (
 const (
 	kindPerson   = '0' // → profile, or a signpost
 	kindPassages = '1' // → what flows remember of the person
+	kindPlace    = '2' // → segments that the person is in; also the value of the timer that looks at them
 	kindHappened = 'h' // time, sequence → People event
 	kindLog      = 'l' // time, sequence → history
 )
@@ -47,6 +51,8 @@ const (
 	kindFlow    = 'f' // flow → state and list of versions
 	kindVersion = 'v' // flow, ordinal → definition
 	kindBoot    = 'b' // number of starts
+	kindSegment = 's' // segment → what is kept of it
+	kindIndexed = 'i' // empty: the indexes have everybody
 	kindLastJob = 'l' // kind, flow and entry of a job → the last one that began
 )
 

@@ -83,6 +83,9 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 			return nil, err
 		}
 	}
+	if err := tx.unlist(m); err != nil {
+		return nil, err
+	}
 	w := &tx.batch.writes
 	w.Delete(personKey(tx.ex.scratch[:0], kindPerson, id))
 	w.Delete(personKey(tx.ex.scratch[:0], kindPassages, id))

@@ -27,6 +27,7 @@ type registry struct {
 	versions   map[string][]*flowengine.Version
 	schema     *flowengine.Schema
 	numbers    []*flowengine.Number
+	segments   []*flowengine.PeopleSegment
 	tariffs    *tariff.Table
 }
 
@@ -140,7 +141,9 @@ type Publication struct {
 	Schema  *flowengine.Schema
 	Numbers []*flowengine.Number
 	Flows   []*flowengine.Version // Ordinal is set by Publish
-	Tariffs *tariff.Table         // nil: the cost of everything is unknown
+	// Segments are those that the schema names.
+	Segments []*flowengine.PeopleSegment
+	Tariffs  *tariff.Table // nil: the cost of everything is unknown
 }
 
 // Published tells what a publication changed.
@@ -200,7 +203,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			out.Changed = append(out.Changed, id+" removed")
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs}
+	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, segments: p.Segments, tariffs: p.Tariffs}
 	warnings, err := rt.install(ctx, change, fresh)
 	if err != nil {
 		return nil, err
@@ -209,7 +212,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 	if !rt.published.Swap(true) {
 		rt.wake()
 	}
-	return out, errors.Join(rt.launchJobs(ctx), rt.goalJobs(ctx))
+	return out, errors.Join(rt.indexJob(ctx), rt.segmentJobs(ctx), rt.launchJobs(ctx), rt.goalJobs(ctx))
 }
 
 // wake makes every executor look at what is due.
@@ -246,8 +249,8 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	g.tariffs = change.tariffs
-	rt.set.Store(set.WithTariffs(g.tariffs))
+	g.tariffs, g.segments = change.tariffs, change.segments
+	rt.set.Store(set.WithTariffs(g.tariffs).WithSegments(g.segments))
 	return warnings, nil
 }
 
@@ -385,16 +388,14 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowR
 	}
 	next := maps.Clone(g.records)
 	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs}, nil)
+	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, segments: g.segments, tariffs: g.tariffs}, nil)
 	return err
 }
 
 // ejectAll takes everybody out of a flow.
 func (rt *Runtime) ejectAll(ctx context.Context, flow, reason string) error {
-	for _, ex := range rt.executors { // steps that began before the flow was stopped are durable after this
-		if err := rt.do(ctx, ex, "barrier", func(*txn) error { return nil }); err != nil {
-			return err
-		}
+	if err := rt.barrier(ctx); err != nil { // steps that began before the flow was stopped are durable after this
+		return err
 	}
 	const page = 128
 	for s := range flowengine.Shard(flowengine.Shards) {

@@ -106,6 +106,7 @@ type Runtime struct {
 	flows     registry
 	boot      uint32 // number of this start
 	jobs      chan *job
+	indexed   atomic.Bool // the indexes have everybody
 }
 
 type healthError struct{ err error }
@@ -125,6 +126,10 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 	if rt.boot, err = nextBoot(store); err != nil {
 		return nil, fmt.Errorf("runtime: counting the start: %w", err)
 	}
+	if _, err = store.Get(indexedKey(), nil); err != nil && !isNotFound(err) {
+		return nil, fmt.Errorf("runtime: reading the store: %w", err)
+	}
+	rt.indexed.Store(err == nil)
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {
 		i := int(s) % o.Executors
@@ -165,6 +170,9 @@ func nextBoot(store storage.Store) (uint32, error) {
 	}
 	boot++
 	var b storage.Batch
+	if boot == 1 { // nobody is there yet
+		b.Put(indexedKey(), nil)
+	}
 	b.Put(key, binary.BigEndian.AppendUint32(nil, boot))
 	return boot, store.Apply(&b)
 }
@@ -226,7 +234,7 @@ func (rt *Runtime) keepHouse(ctx context.Context) {
 	rt.lifecycle(ctx)
 	if rt.fires() {
 		rt.judge(ctx)
-		if err := rt.dailyJobs(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(rt.dailySegments(ctx), rt.dailyJobs(ctx)); err != nil && ctx.Err() == nil {
 			rt.log.Error("the jobs of the day could not begin", "error", err)
 		}
 	}
@@ -417,6 +425,9 @@ func notFound(err error) error {
 func (tx *txn) fire(e *dueEntry) error {
 	if len(e.value) == 1 && e.value[0] == kindFragments {
 		return tx.partsTimedOut(e)
+	}
+	if len(e.value) == 1 && e.value[0] == kindPlace {
+		return tx.lookAt(e)
 	}
 	id, timer, ok := parseRunTimer(e.key)
 	if !ok {
