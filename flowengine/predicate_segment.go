@@ -51,16 +51,13 @@ func (r *segmentRef) read(n *strict.Node) error {
 	return nil
 }
 
-// JSONSchema allows what UnmarshalNode reads.
+// JSONSchema is short, for there are many conditions in a file's schema.
 func (r *segmentRef) JSONSchema() map[string]any {
-	id := map[string]any{"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}
-	one := []any{id, map[string]any{"type": "array", "items": id, "minItems": 1, "maxItems": maxPredicateValues}}
-	several := map[string]any{"anyOf": one}
+	ids := map[string]any{"type": []any{"string", "array"}}
 	return map[string]any{
 		"description": "Segment that the person is in: an id, {in: [ids]} for one of several, or {not_in: [ids]}.",
-		"anyOf": append(slices.Clone(one), map[string]any{
-			"type": "object", "properties": map[string]any{"in": several, "not_in": several}, "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
-		}),
+		"type":        []any{"string", "array", "object"}, "properties": map[string]any{"in": ids, "not_in": ids},
+		"additionalProperties": false,
 	}
 }
 
