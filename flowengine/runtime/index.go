@@ -244,16 +244,16 @@ func counted(store storage.Reader, name string) (uint64, error) {
 // were indexes, how many of them have been counted so far.
 func (rt *Runtime) Persons() (uint64, error) { return counted(rt.store, countPersons) }
 
-// sourcePage lists some of the persons whom sources list in a shard, and where
+// sourcePage lists at most some of the persons whom sources list in a shard, and where
 // the next page begins; nil when there is none. Somebody may be listed twice. A
 // place that belongs to other sources begins anew.
-func (rt *Runtime) sourcePage(s flowengine.Shard, sources []flowengine.Source, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+func (rt *Runtime) sourcePage(s flowengine.Shard, sources []flowengine.Source, from []byte, most int) (people []flowengine.PersonID, next []byte, err error) {
 	mark := sourcesMark(sources)
 	i, key := readSourcePlace(mark, from)
 	for ; i < len(sources); i, key = i+1, nil {
 		prefix := sourcePrefix(nil, s, sources[i])
 		err = rt.store.Scan(prefix, key, func(k, _ []byte) bool {
-			if len(people) == jobPage {
+			if len(people) == most {
 				next = append(append(mark, byte(i)), k...)
 				return false
 			}

@@ -141,7 +141,7 @@ func (rt *Runtime) page(j *job, s flowengine.Shard, from []byte) ([]flowengine.P
 	case !rt.indexed.Load():
 	case j.kind == jobAudience || j.kind == jobDaily:
 		if sources, ok := rt.entrySources(j); ok {
-			return rt.sourcePage(s, sources, from)
+			return rt.sourcePage(s, sources, from, jobPage)
 		}
 	}
 	return rt.peoplePage(s, from)

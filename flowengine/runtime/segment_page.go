@@ -13,8 +13,12 @@ import (
 
 func newHash() hash.Hash { return fnv.New32a() }
 
-// classifyMost bounds the persons that one page of a segment's job looks at.
-const classifyMost = 4096
+// Sizes of the pages of a segment's job. It lets nobody send, so that more persons
+// fit into a task than of other jobs: each page waits for the disk once.
+const (
+	segmentPageMost = 512  // persons who are moved
+	classifyMost    = 8192 // persons who are looked at
+)
 
 // segmentPage lists the persons of a shard, from a key on, of whom the store says
 // something else than a segment's condition: most of a page stay out of the
@@ -34,7 +38,7 @@ func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard
 			if at.misplaced() {
 				people = append(people, at.person.ID)
 			}
-			if looked++; looked > classifyMost || len(people) == jobPage {
+			if looked++; looked > classifyMost || len(people) == segmentPageMost {
 				next = slices.Clone(key)
 				return false
 			}

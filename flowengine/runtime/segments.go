@@ -202,11 +202,11 @@ func (rt *Runtime) segmentPlan(j *job, s flowengine.Shard, from []byte) (people 
 	members := flowengine.Source{Kind: flowengine.BySegment, Name: j.what}
 	seg := rt.set.Load().Segment(j.what)
 	if seg == nil {
-		return rt.sourcePage(s, []flowengine.Source{members}, from)
+		return rt.sourcePage(s, []flowengine.Source{members}, from, segmentPageMost)
 	}
 	timeless := !seg.RealTime() || len(seg.Condition.Uses().Events) == 0 && !seg.Condition.Uses().Clock
 	if found, ok := seg.Condition.Sources(rt.now(), seg.Zone()); ok && timeless && rt.indexed.Load() {
-		return rt.sourcePage(s, append([]flowengine.Source{members}, found...), from)
+		return rt.sourcePage(s, append([]flowengine.Source{members}, found...), from, segmentPageMost)
 	}
 	return rt.segmentPage(seg, s, from)
 }
