@@ -10,7 +10,7 @@ func (st *step) change(c *Change) {
 		}
 	}
 	for _, a := range c.Set {
-		changed(p.Attrs.Set(a.Name, a.Value), a.Name)
+		changed(p.SetAttr(a.Name, a.Value), a.Name)
 	}
 	for _, t := range c.AddTags {
 		changed(p.AddTag(t), "tag +"+t.Name)

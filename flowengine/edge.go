@@ -18,116 +18,127 @@ func (*Daily) cause() {}
 
 // profile is what edges are found by: how the person was.
 type profile struct {
-	attrs   Attrs
-	tags    []Tag
-	blocked []AddressKind
+	attrs     Attrs
+	tags      []Tag
+	blocked   []AddressKind
+	addresses []Address
+	segments  []string
 }
 
+// profileOf remembers a person as it is. From now on the person's parts are
+// copied before they are changed.
 func profileOf(p *Person) profile {
-	return profile{slices.Clone(p.Attrs), slices.Clone(p.Tags), slices.Clone(p.DoNotContact)}
+	p.lent = lentAll
+	return profile{p.Attrs, p.Tags, p.DoNotContact, p.Addresses, p.Segments}
 }
 
 // as gives the person as it was. Addresses are those of now: no condition on
 // them is an edge.
 func (f *profile) as(p *Person) *Person {
 	was := *p
-	was.Attrs, was.Tags, was.DoNotContact = f.attrs, f.tags, f.blocked
+	was.Attrs, was.Tags, was.DoNotContact, was.Segments = f.attrs, f.tags, f.blocked, f.segments
 	return &was
 }
 
-// changes lists what differs between two profiles, in the form of watchKey.
-func (f *profile) changes(p *Person) (keys []string) {
+// changes lists what differs between two profiles.
+func (f *profile) changes(p *Person) (all []changed) {
+	if !same(f.attrs, p.Attrs) {
+		all = f.changedAttrs(p, all)
+	}
+	if !same(f.tags, p.Tags) {
+		all = f.changedTags(p, all)
+	}
+	if !same(f.addresses, p.Addresses) {
+		was := Person{Addresses: f.addresses}
+		for _, name := range [...]string{attrPhone, attrEmail} {
+			if was.attribute(name) != p.attribute(name) {
+				all = append(all, changed{key: attrKey(name)})
+			}
+		}
+	}
+	if !same(f.segments, p.Segments) {
+		all = f.changedSegments(p, all)
+	}
+	return all
+}
+
+func (f *profile) changedAttrs(p *Person, all []changed) []changed {
 	i, j := 0, 0
 	for i < len(f.attrs) || j < len(p.Attrs) {
 		switch {
 		case j == len(p.Attrs) || i < len(f.attrs) && f.attrs[i].Name < p.Attrs[j].Name:
-			keys = append(keys, attrKey(f.attrs[i].Name))
+			all = append(all, changed{key: attrKey(f.attrs[i].Name), old: f.attrs[i].Value})
 			i++
 		case i == len(f.attrs) || p.Attrs[j].Name < f.attrs[i].Name:
-			keys = append(keys, attrKey(p.Attrs[j].Name))
+			all = append(all, changed{key: attrKey(p.Attrs[j].Name), new: p.Attrs[j].Value})
 			j++
 		default:
 			if f.attrs[i].Value != p.Attrs[j].Value {
-				keys = append(keys, attrKey(f.attrs[i].Name))
+				all = append(all, changed{attrKey(f.attrs[i].Name), f.attrs[i].Value, p.Attrs[j].Value})
 			}
 			i, j = i+1, j+1
 		}
 	}
+	return all
+}
+
+func (f *profile) changedTags(p *Person, all []changed) []changed {
 	for _, t := range f.tags {
 		if !p.HasTag(t) {
-			keys = append(keys, tagKey(t.Fold))
+			all = append(all, changed{key: tagKey(t.Fold)})
 		}
 	}
 	for _, t := range p.Tags {
 		_, was := slices.BinarySearchFunc(f.tags, t.Fold, func(x Tag, fold string) int { return strings.Compare(x.Fold, fold) })
 		if !was {
-			keys = append(keys, tagKey(t.Fold))
+			all = append(all, changed{key: tagKey(t.Fold)})
 		}
 	}
-	return keys
+	return all
 }
 
-func attrKey(name string) string { return "a:" + name }
-func tagKey(fold string) string  { return "t:" + fold }
-
-// anyTag is the key of conditions that look at all tags.
-const anyTag = "t:"
-
-// watch enters an entry point into the index of what it looks at.
-func (s *Set) watch(ref entryRef, u *Uses) {
-	add := func(key string) { s.watchers[key] = append(s.watchers[key], ref) }
-	for _, a := range u.Attributes {
-		add(attrKey(a))
-	}
-	for _, t := range u.Tags {
-		add(tagKey(t))
-	}
-	if u.AllTags {
-		add(anyTag)
-	}
-}
-
-// watching lists the entry points that look at any of the keys, each once.
-func (s *Set) watching(keys []string) (refs []entryRef) {
-	add := func(list []entryRef) {
-		for _, ref := range list {
-			if !slices.Contains(refs, ref) {
-				refs = append(refs, ref)
-			}
+func (f *profile) changedSegments(p *Person, all []changed) []changed {
+	for _, id := range f.segments {
+		if !p.In(id) {
+			all = append(all, changed{key: segmentKey(id)})
 		}
 	}
-	tags := false
-	for _, k := range keys {
-		add(s.watchers[k])
-		tags = tags || strings.HasPrefix(k, anyTag)
+	for _, id := range p.Segments {
+		if _, was := slices.BinarySearch(f.segments, id); !was {
+			all = append(all, changed{key: segmentKey(id)})
+		}
 	}
-	if tags {
-		add(s.watchers[anyTag])
-	}
-	return refs
+	return all
 }
 
-// edges finds what the step's changes of the profile lead to: waits that end,
-// and entry points whose condition has become true (rule E10). Each may change
-// the profile again.
+// edges finds what the step's changes of the person lead to: segments that the
+// person comes into or leaves, waits that end, and entry points whose condition
+// has become true (rule E10). Each may change the profile again.
 func (st *step) edges() {
-	by := append(st.flowsOfRuns(), st.within...) // a change does not let its own run's flow trigger (rule X7)
-	for range maxEdges {
-		keys := st.before.changes(st.person)
-		if len(keys) == 0 {
+	var by []string // a change does not let its own run's flow trigger (rule X7)
+	for round := range maxEdges {
+		changes := st.changes()
+		if len(changes) == 0 && !st.isNew {
 			return
 		}
+		if round == 0 {
+			by = append(st.flowsOfRuns(), st.within...)
+		}
 		was := st.before.as(st.person)
+		changes = st.classify(changes)
+		if len(changes) == 0 {
+			return
+		}
 		now := profileOf(st.person)
 		after := now.as(st.person)
 		*st.before = now
 		st.wakeForChange()
-		for _, ref := range st.set.watching(keys) {
+		for _, ref := range st.set.watchers.concerned(changes, false) {
 			if slices.Contains(by, ref.flow.ID) {
 				continue
 			}
 			c := ref.entry.Trigger.(conditional).condition()
-			if !st.holds(ref, c, was) && st.holds(ref, c, after) {
+			if st.holds(ref, c, after) && !st.holds(ref, c, was) {
 				st.fire(ref)
 			}
 		}
@@ -135,11 +146,37 @@ func (st *step) edges() {
 	}
 }
 
+// changes lists what has changed since edges were last looked for.
+func (st *step) changes() []changed {
+	all := st.before.changes(st.person)
+	for _, key := range st.happens {
+		all = append(all, changed{key: key})
+	}
+	for _, channel := range st.result.contacts {
+		all = append(all, changed{key: contactKey(channel)})
+	}
+	st.happens, st.result.contacts = nil, nil
+	return all
+}
+
 // holds asks an entry point's condition about the person, as it is or was.
 func (st *step) holds(ref entryRef, c *Predicate, p *Person) bool {
-	v := st.viewFor(ref)
+	v := st.viewIn(ref.version.Settings.zone())
 	v.Person = p
 	return c.Eval(v)
+}
+
+// viewIn is the step's own view for conditions outside of runs, in a zone. Each
+// call makes it another one.
+func (st *step) viewIn(zone *time.Location) *View {
+	if st.view.Past == nil {
+		st.view = View{Now: st.now, Past: &recollection{st: st}}
+	}
+	if st.view.Zone != zone {
+		st.view.Zone, st.view.dated = zone, false
+	}
+	st.view.Person = st.person
+	return &st.view
 }
 
 // conditional is a Trigger that lets in whom a change makes fit its condition.

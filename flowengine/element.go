@@ -102,6 +102,9 @@ func (x *Passage) sendNth(s Send, n int) string {
 	x.result.Sends = append(x.result.Sends, s)
 	if s.Channel != ChannelHTTP {
 		x.State.contacted(s.Channel, x.Now)
+		if len(x.Set.segmentWatchers.byKey[contactKey(s.Channel)]) > 0 {
+			x.result.contacts = append(x.result.contacts, s.Channel)
+		}
 	}
 	if x.Version.asked[x.Element] {
 		*x.Run.message(x.Element) = MessageState{Element: x.Element, ID: s.ID, MessageSeen: MessageSeen{Sent: true}}

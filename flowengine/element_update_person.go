@@ -80,7 +80,7 @@ func (e *UpdatePerson) Arrive(x *Passage) Outcome {
 		return Take(portInvalid)
 	}
 	for i, w := range e.writes {
-		if x.Person.Attrs.Set(w.attribute, values[i]) {
+		if x.Person.SetAttr(w.attribute, values[i]) {
 			x.PersonChanged(w.attribute)
 		}
 	}

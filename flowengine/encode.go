@@ -311,7 +311,8 @@ func appendMembership(b []byte, m *Membership) []byte {
 			b = record.AppendString(b, 1, g.Goal)
 			b = record.AppendTime(b, 2, g.Anchor)
 			b = record.AppendString(b, 3, g.Branch)
-			return record.AppendBool(b, 4, g.Converted)
+			b = record.AppendBool(b, 4, g.Converted)
+			return record.AppendUint(b, 5, uint64(g.Mark))
 		})
 	}
 	for i := range m.Progress {
@@ -369,6 +370,8 @@ func decodeGoalState(b []byte, g *GoalState) error {
 			g.Branch = string(f.Bytes)
 		case 4:
 			g.Converted = f.Bool()
+		case 5:
+			g.Mark = uint32(f.Uint)
 		}
 		return nil
 	})

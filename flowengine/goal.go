@@ -1,6 +1,8 @@
 package flowengine
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -18,11 +20,25 @@ type Goal struct {
 	Anchor string        `yaml:"anchor" doc:"Element from which on the event counts. Default: from the entry."`
 
 	filter EventFilter
+	mark   uint32
+}
+
+// Mark tells what the goal counts: event, filter, window and anchor. A goal of
+// which one of them is changed is another one, and counts anew (rule G2).
+func (g *Goal) Mark() uint32 { return g.mark }
+
+// Revise makes the mark that of the goal's revision: one that is changed and
+// changed back counts anew too.
+func (g *Goal) Revise(revision uint32) {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%q %q %d %q %d", g.Event, g.Where, g.Window, g.Anchor, revision)
+	g.mark = max(h.Sum32(), 1) // 0: of a time before there were marks
 }
 
 // GoalState is how a person stands to a goal.
 type GoalState struct {
 	Goal string
+	Mark uint32 // of the goal that counted; what another one counted is void
 	// Anchor is when the person last reached the anchor.
 	Anchor time.Time
 	// Branch is the way that the person went at the last split before the
@@ -50,17 +66,27 @@ func (b *builder) goals() {
 		}
 		g.filter = EventFilter{Event: g.Event, Where: g.Where}
 		g.filter.check(c)
+		g.Revise(0)
 	}
 	b.version.Goals = b.definition.Goals
 }
 
-// goalState finds how the person stands to a goal, or makes it.
-func (m *Membership) goalState(goal string) *GoalState {
-	i, ok := slices.BinarySearchFunc(m.Goals, goal, func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
+// goalState finds how the person stands to a goal, or makes it. What the goal
+// counted before it was changed is forgotten (rule G2).
+func (m *Membership) goalState(g *Goal) *GoalState {
+	i, ok := m.findGoal(g.ID)
 	if !ok {
-		m.Goals = slices.Insert(m.Goals, i, GoalState{Goal: goal})
+		m.Goals = slices.Insert(m.Goals, i, GoalState{})
 	}
-	return &m.Goals[i]
+	s := &m.Goals[i]
+	if s.Mark != g.mark {
+		*s = GoalState{Goal: g.ID, Mark: g.mark}
+	}
+	return s
+}
+
+func (m *Membership) findGoal(id string) (int, bool) {
+	return slices.BinarySearchFunc(m.Goals, id, func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
 }
 
 // anchor notes that a run reached what goals count from: an element, or with ""
@@ -70,7 +96,7 @@ func (st *step) anchor(run *Run, element string) {
 		if g.Anchor != element {
 			continue
 		}
-		s := st.passages.Membership(run.Flow).goalState(g.ID)
+		s := st.passages.Membership(run.Flow).goalState(g)
 		first := s.Anchor.IsZero()
 		if s.Converted { // one conversion per person (rule G3)
 			continue
@@ -78,7 +104,7 @@ func (st *step) anchor(run *Run, element string) {
 		s.Anchor, s.Branch = st.now, run.Branch
 		st.result.PassagesChanged = true
 		if first {
-			st.log(Event{Kind: GoalAnchored, Flow: run.Flow, Version: run.Version, Element: run.Branch, Number: run.Number, Detail: g.ID, First: true})
+			st.log(Event{Kind: GoalAnchored, Flow: run.Flow, Version: run.Version, Element: run.Branch, Number: run.Number, Detail: g.ID, Units: g.mark, First: true})
 		}
 	}
 }
@@ -87,12 +113,12 @@ func (st *step) anchor(run *Run, element string) {
 func (st *step) branched(run *Run, branch string) {
 	run.Branch = branch
 	for _, g := range st.set.goalsOf(run.Flow) {
-		s := st.passages.Membership(run.Flow).goalState(g.ID)
+		s := st.passages.Membership(run.Flow).goalState(g)
 		if s.Anchor.IsZero() || s.Converted || s.Branch == branch {
 			continue
 		}
 		// The person counts for the branch from now on.
-		st.log(Event{Kind: GoalAnchored, Flow: run.Flow, Version: run.Version, Element: branch, Number: run.Number, Detail: g.ID})
+		st.log(Event{Kind: GoalAnchored, Flow: run.Flow, Version: run.Version, Element: branch, Number: run.Number, Detail: g.ID, Units: g.mark})
 		s.Branch = branch
 	}
 }
@@ -110,8 +136,8 @@ func (st *step) scoreGoals(e *Happened) {
 }
 
 func (st *step) scoreGoal(m *Membership, g *Goal, e *Happened) {
-	j, ok := slices.BinarySearchFunc(m.Goals, g.ID, func(s GoalState, id string) int { return strings.Compare(s.Goal, id) })
-	if !ok {
+	j, ok := m.findGoal(g.ID)
+	if !ok || m.Goals[j].Mark != g.mark {
 		return
 	}
 	s := &m.Goals[j]
@@ -129,7 +155,7 @@ func (st *step) scoreGoal(m *Membership, g *Goal, e *Happened) {
 	first := !s.Converted
 	s.Converted = true
 	st.result.PassagesChanged = true
-	st.log(Event{Kind: GoalReached, Flow: m.Flow, Version: f.Newest.Ordinal, Element: s.Branch, Detail: g.ID, First: first})
+	st.log(Event{Kind: GoalReached, Flow: m.Flow, Version: f.Newest.Ordinal, Element: s.Branch, Detail: g.ID, Units: g.mark, First: first})
 }
 
 // goalsOf lists the goals of a flow, as its newest definition has them.
@@ -173,7 +199,7 @@ func (st *step) countBack(c *CountBack) {
 		return
 	}
 	m := &st.passages.Flows[i]
-	s := m.goalState(goal.ID)
+	s := m.goalState(goal)
 	if !s.Anchor.IsZero() { // it counts already
 		return
 	}
@@ -204,7 +230,7 @@ func (st *step) anchorBack(g *Goal, s *GoalState, e *Event, at time.Time) {
 	case e.Kind == Departed && strings.HasPrefix(e.Detail, "branch_") && st.isSplit(e):
 		s.Branch = e.Element + "/" + e.Detail
 		if !s.Anchor.IsZero() && !s.Converted {
-			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID})
+			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID, Units: g.mark})
 		}
 	case s.Converted:
 	case e.Kind == Entered && g.Anchor == "", e.Kind == Engaged && g.Anchor != "" && e.Element == g.Anchor:
@@ -212,7 +238,7 @@ func (st *step) anchorBack(g *Goal, s *GoalState, e *Event, at time.Time) {
 		s.Anchor = at
 		st.result.PassagesChanged = true
 		if first {
-			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID, First: true})
+			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID, Units: g.mark, First: true})
 		}
 	}
 }

@@ -5,6 +5,9 @@ package flowengine
 func (st *step) happened(e *Happened) {
 	st.result.Happened = append(st.result.Happened, *e)
 	st.log(Event{Kind: Observed, Detail: e.Name})
+	if len(st.set.segmentWatchers.byKey[eventKey(e.Name)]) > 0 {
+		st.happens = append(st.happens, eventKey(e.Name))
+	}
 	st.scoreGoals(e)
 	st.wakeForEvent(e)
 	for _, ref := range st.set.events[e.Name] {

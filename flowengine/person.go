@@ -17,6 +17,45 @@ type Person struct {
 	Tags      []Tag
 	// DoNotContact lists the kinds of address over which nothing may be sent.
 	DoNotContact []AddressKind
+	// Segments are those that the person is in, ordered. They are stored apart
+	// from the profile, with Look.
+	Segments []string
+	// Look is when segments may turn with the time; zero: never.
+	Look time.Time
+	// New says that the person is being made, by the step at hand.
+	New bool
+
+	lent lending
+}
+
+// lending says which parts of a profile somebody remembers as they were: they
+// are copied before they are changed.
+type lending uint8
+
+const (
+	lentAttrs lending = 1 << iota
+	lentTags
+	lentBlocked
+	lentAddresses
+	lentAll = lentAttrs | lentTags | lentBlocked | lentAddresses
+)
+
+// own makes a part of the profile one that may be changed in place.
+func own[T any](p *Person, part lending, s *[]T) {
+	if p.lent&part != 0 {
+		*s = slices.Clone(*s)
+		p.lent &^= part
+	}
+}
+
+// SetAttr stores an attribute, or removes it when v is unset, and reports whether
+// that changed anything.
+func (p *Person) SetAttr(name string, v Value) bool {
+	if p.Attrs.Get(name) == v {
+		return false
+	}
+	own(p, lentAttrs, (*[]Attr)(&p.Attrs))
+	return p.Attrs.Set(name, v)
 }
 
 // Address is the preferred address of a kind, and whether there is one.
@@ -37,12 +76,14 @@ func (p *Person) Block(k AddressKind) bool {
 	if p.Blocked(k) {
 		return false
 	}
+	own(p, lentBlocked, &p.DoNotContact)
 	p.DoNotContact = append(p.DoNotContact, k)
 	return true
 }
 
 // Unblock removes k from the do-not-contact list and reports whether that changed it.
 func (p *Person) Unblock(k AddressKind) bool {
+	own(p, lentBlocked, &p.DoNotContact)
 	n := len(p.DoNotContact)
 	p.DoNotContact = slices.DeleteFunc(p.DoNotContact, func(b AddressKind) bool { return b == k })
 	return len(p.DoNotContact) != n
@@ -56,12 +97,14 @@ func (p *Person) AddAddress(a Address) bool {
 	if slices.Contains(p.Addresses, a) {
 		return false
 	}
+	own(p, lentAddresses, &p.Addresses)
 	p.Addresses = append(p.Addresses, a)
 	return true
 }
 
 // DropAddress removes a and reports whether the person had it.
 func (p *Person) DropAddress(a Address) bool {
+	own(p, lentAddresses, &p.Addresses)
 	n := len(p.Addresses)
 	p.Addresses = slices.DeleteFunc(p.Addresses, func(b Address) bool { return a == b })
 	return len(p.Addresses) != n
@@ -129,6 +172,7 @@ func (p *Person) HasTag(t Tag) bool { _, ok := p.findTag(t); return ok }
 func (p *Person) AddTag(t Tag) bool {
 	i, ok := p.findTag(t)
 	if !ok {
+		own(p, lentTags, &p.Tags)
 		p.Tags = slices.Insert(p.Tags, i, t)
 	}
 	return !ok
@@ -138,6 +182,7 @@ func (p *Person) AddTag(t Tag) bool {
 func (p *Person) RemoveTag(t Tag) bool {
 	i, ok := p.findTag(t)
 	if ok {
+		own(p, lentTags, &p.Tags)
 		p.Tags = slices.Delete(p.Tags, i, i+1)
 	}
 	return ok

@@ -101,6 +101,7 @@ type node struct {
 	kids []node // of all, any, not
 
 	value    valueLeaf   // of the kinds from attributeNode to contactNode
+	segments []string    // of segmentNode
 	tags     []Tag       // of hasAnyNode, hasAllNode
 	event    *eventLeaf  // of eventNode
 	message  messageLeaf // of messageNode
@@ -123,6 +124,7 @@ const (
 	eventNode
 	messageNode
 	exprNode
+	segmentNode // in one of them
 )
 
 func (n *node) eval(v *View) bool {
@@ -174,6 +176,13 @@ func (n *node) eval(v *View) bool {
 		return n.event.holds(v)
 	case messageNode:
 		return n.message.holds(v)
+	case segmentNode:
+		for _, id := range n.segments {
+			if v.Person.In(id) {
+				return true
+			}
+		}
+		return false
 	case exprNode:
 		yes, err := n.computed.True(v.passage())
 		return err == nil && yes
@@ -214,7 +223,11 @@ type valueLeaf struct {
 	typed   bool // the schema says the type; otherwise the value at hand does
 	missing bool // what is said of a missing value
 	negate  bool
-	test    test // of a value of the family
+	test    test  // of a value of the family
+	turn    *turn // of comparisons with now; nil: time changes nothing
+
+	only     []string // values that alone pass, as of valueKey; nil: not known
+	onlyType Type     // of them
 }
 
 // test looks at a value that is there.

@@ -103,6 +103,8 @@ func (c *predicateCompiler) leaf(form any, at []any, depth int) (n node, ok bool
 		return n, true
 	case *tagsForm:
 		return c.tagSet(form), true
+	case *segmentForm:
+		return c.segment(form, at)
 	case *eventForm:
 		return c.event(form, at, depth)
 	case *messageForm:
@@ -244,7 +246,11 @@ func (c *predicateCompiler) value(kind nodeKind, name, label string, f family, t
 	}
 	test := op.make(leaf)
 	c.uses.Clock = c.uses.Clock || op.clock
-	return node{kind: kind, value: valueLeaf{name: name, family: f, typed: typed, missing: op.missing, negate: op.negate, test: test}}, test != nil
+	n := node{kind: kind, value: valueLeaf{name: name, family: f, typed: typed, missing: op.missing, negate: op.negate, test: test, turn: leaf.turn}}
+	if test != nil {
+		n.value.only, n.value.onlyType = leaf.only(f)
+	}
+	return n, test != nil
 }
 
 // kind is what messages call a value of the family.
@@ -317,6 +323,7 @@ type leafCompiler struct {
 	sensitive   bool
 	anniversary bool
 	mar1        bool
+	turn        *turn // set by comparisons with now
 }
 
 // errorAt reports an error about one key of the comparison.

@@ -141,6 +141,7 @@ func relativeTest(r relative) func(*leafCompiler) test {
 				return nil
 			}
 		}
+		c.turn = &turn{r, days, precise, c.anniversary, c.mar1}
 		switch {
 		case c.anniversary:
 			mar1 := c.mar1

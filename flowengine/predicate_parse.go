@@ -90,6 +90,7 @@ var predicateForms = []struct {
 	{"attr", func() any { return new(attrForm) }},
 	{"tag", func() any { return new(tagForm) }},
 	{"tags", func() any { return new(tagsForm) }},
+	{"segment", func() any { return new(segmentForm) }},
 	{"var", func() any { return new(varForm) }},
 	{"event", func() any { return new(eventForm) }},
 	{"prop", func() any { return new(propForm) }},

@@ -19,7 +19,7 @@ func TestPredicateErrors(t *testing.T) {
 	for _, tc := range []struct{ source, want string }{
 		// What is looked at.
 		{`[]`, `1:1: a list is found where a condition is expected (write it as {attr: city, op: is, value: Zagreb})`},
-		{`{}`, `1:1: the condition does not say what it looks at (the first key is attr, tag, tags, var, event, prop, message, contact, all, any, not or expr)`},
+		{`{}`, `1:1: the condition does not say what it looks at (the first key is attr, tag, tags, segment, var, event, prop, message, contact, all, any, not or expr)`},
 		{`{atr: name, op: is, value: x}`, `1:1: the condition does not say what it looks at (did you mean "attr"?)`},
 		{`{attr: name, tag: vip, op: is, value: x}`, `1:1: a condition looks at one thing, not at attr and tag (join several by {all: […]} or {any: […]})`},
 		{`{attr: nmae, op: is, value: x}`, `1:8: there is no attribute "nmae" (did you mean "name"?)`},

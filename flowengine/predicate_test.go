@@ -339,7 +339,7 @@ func TestPredicateUses(t *testing.T) {
 		`{message: m, op: clicked}`:                                    {Messages: []string{"m"}},
 		`{contact: sms, op: was_within, value: 1d}`:                    {Contacts: []string{"sms"}, Clock: true},
 		`{expr: "person.shoeSize > 1 and 'x' in person.tags"}`:         {Attributes: []string{"shoeSize"}, AllTags: true},
-		`{expr: "now.Year() > 1 and vars.x == 1 and event.y == 1"}`:    {Clock: true, AllVars: true, EventAtHand: true},
+		`{expr: "now.Year() > 1 and vars.x == 1 and event.y == 1"}`:    {Clock: true, Now: true, AllVars: true, EventAtHand: true},
 		`{expr: "inbound.text == 'x'"}`:                                {Inbound: true},
 	} {
 		got := mustPredicate(t, source).Uses()

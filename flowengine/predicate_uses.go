@@ -14,8 +14,11 @@ type Uses struct {
 	Events     []string // names of past events
 	Messages   []string // ids of elements
 	Contacts   []string // channels
+	Segments   []string
 	// Clock: the truth changes with the day alone, or with the time (rule E10).
 	Clock bool
+	// Now: an expression reads the time.
+	Now bool
 
 	// What an expression looks at is not known as precisely.
 	AllTags, AllVars, EventAtHand, Inbound bool
@@ -39,7 +42,7 @@ func (u *Uses) expression(r *reads) {
 	u.AllVars = u.AllVars || r.vars
 	u.EventAtHand = u.EventAtHand || r.event
 	u.Inbound = u.Inbound || len(r.inbound) > 0
-	u.Clock = u.Clock || r.now
+	u.Clock, u.Now = u.Clock || r.now, u.Now || r.now
 }
 
 // Attribute says whether the condition looks at an attribute.

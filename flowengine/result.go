@@ -25,6 +25,15 @@ type Result struct {
 	// Happened are the People events to be kept with the person.
 	Happened []Happened
 
+	// SegmentsChanged: Person.Segments or Person.Look have to be stored.
+	SegmentsChanged bool
+	// Indexed and Unindexed are the parts of indexes that list the person from
+	// now on, and no longer.
+	Indexed, Unindexed []Source
+
+	// contacts are channels on which something was sent that somebody watches.
+	contacts []string
+
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
 	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is
 	// "entry" or "refused", and Refused says why.
@@ -89,9 +98,11 @@ const (
 	Received EventKind = 11 // an inbound message was consumed; Detail: outcome
 	Updated  EventKind = 12 // a person attribute or tag changed; Detail: which
 	Observed EventKind = 13 // a People event; Detail: its name
-	// A person begins to count for goal Detail, in branch Element; First: in the flow (rule G3).
+	// A person begins to count for goal Detail with mark Units, in branch Element;
+	// First: in the flow (rule G3).
 	GoalAnchored EventKind = 14
-	// An event for goal Detail, by a person of branch Element; First: the conversion (rule G3).
+	// An event for goal Detail with mark Units, by a person of branch Element;
+	// First: the conversion (rule G3).
 	GoalReached EventKind = 15
 	// The person followed a link of Element's message; Detail: the URL, cut short.
 	// First: no link of this element was followed by this person before (rule U1).

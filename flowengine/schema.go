@@ -68,6 +68,8 @@ var attributeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 type Schema struct {
 	types map[string]Type // declared and built-in
 	names []string        // the same, ordered
+
+	segments []string // that conditions may name, ordered
 }
 
 // NewSchema makes a schema of the attributes that every person has and those

@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected effects in testdata")
 
 // TestScripts plays the scripts in testdata/flows. A script is a txtar archive:
-// flow files, at most one tariff file (.csv), and a `timeline` of commands. Each command is followed by what it
+// flow files, segments (.segment), at most one tariff file (.csv), and a `timeline` of commands. Each command is followed by what it
 // must bring about, in lines that begin with ">".
 //
 //	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
@@ -37,6 +37,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	publish FILE             make FILE the newest version of its flow, or the tariff
 //	state FLOW STATE         change a flow's state
 //	migrate FLOW             move the person to the newest version
+//	classify FROM SEGMENT [quiet]  a segment is computed
 //	eject FLOW REASON        take the person out of a flow
 //	set FROM ATTR VALUE      change an attribute
 //	forget FROM              take all addresses from the person
@@ -76,19 +77,20 @@ func TestScripts(t *testing.T) {
 
 // world is everything a script acts on.
 type world struct {
-	t       *testing.T
-	files   map[string][]byte
-	schema  *Schema
-	numbers []*Number
-	flows   map[string]*Flow
-	tariffs *tariff.Table // nil: the script says nothing of costs
-	links   Links
-	set     *Set
-	now     time.Time
-	people  map[string]*inhabitant
-	last    *inhabitant
-	out     strings.Builder
-	nth     int
+	t        *testing.T
+	files    map[string][]byte
+	schema   *Schema
+	numbers  []*Number
+	flows    map[string]*Flow
+	segments []*PeopleSegment
+	tariffs  *tariff.Table // nil: the script says nothing of costs
+	links    Links
+	set      *Set
+	now      time.Time
+	people   map[string]*inhabitant
+	last     *inhabitant
+	out      strings.Builder
+	nth      int
 }
 
 // inhabitant is a person with what a host keeps for it.
@@ -115,6 +117,17 @@ func (h *inhabitant) past(name string) (all []Happened) {
 
 func newWorld(t *testing.T, archive *txtar.Archive) *world {
 	w := &world{t: t, files: map[string][]byte{}, schema: testSchema(t), flows: map[string]*Flow{}, now: testNow, people: map[string]*inhabitant{}}
+	var ids []string
+	for _, f := range archive.Files {
+		if strings.HasSuffix(f.Name, ".segment") {
+			s, err := ParseSegment(f.Name, f.Data, w.schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.segments, ids = append(w.segments, s), append(ids, s.ID)
+		}
+	}
+	w.schema = w.schema.WithSegments(ids...)
 	for _, f := range archive.Files {
 		w.files[f.Name] = f.Data
 		if (strings.HasSuffix(f.Name, ".yaml") || strings.HasSuffix(f.Name, ".csv")) && !strings.Contains(f.Name, "-v") {
@@ -185,7 +198,7 @@ func (w *world) command(line string) {
 		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
 			w.t.Fatal(err)
 		}
-		w.set.WithTariffs(w.tariffs).WithLinks(w.links)
+		w.set.WithTariffs(w.tariffs).WithLinks(w.links).WithSegments(w.segments)
 		for _, text := range warnings {
 			w.say("warning: %s", text)
 		}
@@ -235,6 +248,8 @@ func (w *world) command(line string) {
 			c.Vars.Set(k, TextValue(v))
 		}
 		w.step(w.who(args[0]), c)
+	case "classify":
+		w.step(w.who(args[0]), &Classify{Segment: args[1], Quiet: len(args) > 2})
 	case "muster":
 		w.step(w.who(args[0]), &Muster{Flow: args[1], Entry: args[2]})
 	case "day":
@@ -335,16 +350,24 @@ func (w *world) command(line string) {
 // pass lets time go by, firing what comes due in order (X5).
 func (w *world) pass(until time.Time) {
 	for {
-		var first *inhabitant
+		var first, looked *inhabitant
 		for _, name := range slices.Sorted(mapKeys(w.people)) {
 			h := w.people[name]
 			if len(h.pending) > 0 && !h.pending[0].Due.After(until) && (first == nil || h.pending[0].Due.Before(first.pending[0].Due)) {
 				first = h
 			}
+			if look := h.person.Look; !look.IsZero() && !look.After(until) && (looked == nil || look.Before(looked.person.Look)) {
+				looked = h
+			}
 		}
-		if first == nil {
+		if first == nil && looked == nil {
 			w.now = until
 			return
+		}
+		if first == nil || looked != nil && looked.person.Look.Before(first.pending[0].Due) {
+			w.now = looked.person.Look
+			w.step(looked, &Look{})
+			continue
 		}
 		d := first.pending[0]
 		first.pending = first.pending[1:]
@@ -367,8 +390,9 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 // step gives a cause to the engine, checks that it is computed the same twice,
 // keeps what a host keeps and says what came of it.
 func (w *world) step(h *inhabitant, c Cause) {
+	segments := h.person.Segments
 	before := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
-	twin := inhabitant{person: Person{ID: h.person.ID}}
+	twin := inhabitant{person: Person{ID: h.person.ID, Segments: slices.Clone(h.person.Segments), Look: h.person.Look}}
 	if err := DecodePerson(AppendPerson(nil, &h.person), &twin.person, nil); err != nil {
 		w.t.Fatal(err)
 	}
@@ -384,6 +408,19 @@ func (w *world) step(h *inhabitant, c Cause) {
 	}
 	if !r.PersonChanged && !r.PassagesChanged && !bytes.Equal(before, after) {
 		w.t.Error("something changed and nobody says so")
+	}
+	for _, x := range r.Unindexed {
+		if x.Kind == BySegment {
+			w.say("leaves segment %s", x.Name)
+		}
+	}
+	for _, x := range r.Indexed {
+		if x.Kind == BySegment {
+			w.say("comes into segment %s", x.Name)
+		}
+	}
+	if !r.SegmentsChanged && !slices.Equal(segments, h.person.Segments) {
+		w.t.Error("the person's segments changed and nobody says so")
 	}
 	if r.Outcome != "" {
 		w.say("%s", strings.TrimSpace(r.Outcome+" "+r.Flow+" "+r.Refused))

@@ -82,9 +82,15 @@ type Set struct {
 	table    *keyword.Table
 	entries  []entryRef            // what the table's entries point at
 	events   map[string][]entryRef // entry points that listen to a People event
-	watchers map[string][]entryRef // entry points that look at an attribute or tag
+	watchers watchers[entryRef]    // entry points that look at the profile
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
 	links    Links
+
+	segments        []*PeopleSegment
+	segmentOf       map[string]*PeopleSegment
+	segmentWatchers watchers[*PeopleSegment] // those in real time, by what they look at
+	realTime        []*PeopleSegment         // of segments
+	turning         []*PeopleSegment         // of realTime, those that change with the time
 }
 
 type numberKey struct{ channel, value string }
@@ -98,7 +104,7 @@ type entryRef struct {
 // NewSet builds a set, with the routing table of all active flows. Warnings
 // name entries that no message can tell apart (rule R3).
 func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
-	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, events: map[string][]entryRef{}, watchers: map[string][]entryRef{}}
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, events: map[string][]entryRef{}, watchers: newWatchers[entryRef](), segmentOf: map[string]*PeopleSegment{}, segmentWatchers: newWatchers[*PeopleSegment]()}
 	var b keyword.Builder
 	for _, n := range numbers {
 		s.numbers[numberKey{n.Channel, n.Value}], s.channels[n.Channel] = n, true
@@ -135,10 +141,10 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 				}
 				s.entries = append(s.entries, ref)
 			case *ProfileChange:
-				s.watch(ref, t.Condition.Uses())
+				s.watchers.watch(ref, &t.Condition)
 			case *Audience:
 				if t.Update == updateRealTime {
-					s.watch(ref, t.Condition.Uses())
+					s.watchers.watch(ref, &t.Condition)
 				}
 			case *PeopleEvent:
 				for _, name := range t.names() {

@@ -35,25 +35,26 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 // StepWith is Step for a person whose People events are known: events lists
 // those of a name, in any order. It is asked only when a condition looks at them.
 func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
-	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond)}
+	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), begin: profileOf(p), isNew: p.New}
 	st.result = &st.own
 	st.result.Log = make([]Event, 0, usualEvents(c))
 	if st.watches() {
-		st.before = new(profile)
-		*st.before = profileOf(p)
+		before := st.begin
+		st.before = &before
 		st.within = st.flowsOfRuns()
 	}
 	st.apply(c)
 	st.transfers()
-	if st.before != nil && st.result.PersonChanged {
+	if st.before != nil {
 		st.edges()
 	}
+	st.indexed()
 	return st.result
 }
 
 // watches says whether anything waits for a change of the profile.
 func (st *step) watches() bool {
-	if len(st.set.watchers) > 0 {
+	if len(st.set.watchers.byKey)+len(st.set.watchers.byValue)+len(st.set.segments) > 0 {
 		return true
 	}
 	for i := range st.passages.Runs {
@@ -87,6 +88,10 @@ func (st *step) apply(c Cause) {
 		st.countBack(c)
 	case *Daily:
 		st.daily(c)
+	case *Classify:
+		st.classifyIn(c)
+	case *Look:
+		st.look()
 	case *Timer:
 		if run := ps.Run(c.Flow, c.Number); run != nil && run.Seq == c.Seq {
 			st.timer(run, c)
@@ -112,7 +117,11 @@ type step struct {
 	now      time.Time
 	result   *Result
 	events   func(name string) []Happened // nil: none are known
-	before   *profile                     // nil: nobody watches
+	begin    profile                      // the person as the step found it
+	before   *profile                     // the person as edges were last looked for; nil: nobody watches
+	isNew    bool                         // no segment was judged yet
+	happens  []string                     // keys of events that happened
+	view     View                         // of conditions outside of runs
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
 	asked    []transfer // of runs that stand at one

@@ -103,6 +103,4 @@ func (st *step) muster(c *Muster) {
 }
 
 // viewFor is the person as the conditions of an entry point see it.
-func (st *step) viewFor(ref entryRef) *View {
-	return &View{Person: st.person, Now: st.now, Zone: ref.version.Settings.zone(), Past: &recollection{st: st}}
-}
+func (st *step) viewFor(ref entryRef) *View { return st.viewIn(ref.version.Settings.zone()) }

@@ -99,6 +99,7 @@ func (d *daemon) controlHandler() http.Handler {
 	d.controlResults(handle)
 	handle("GET /links", d.listLinks)
 	d.controlWebhooks(handle)
+	d.controlSegments(handle)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

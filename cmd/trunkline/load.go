@@ -44,6 +44,7 @@ type loader struct {
 
 	attributes []flowengine.Attribute
 	unsound    bool // a flow has mistakes, so it can't be told what there is of it
+	written    []writtenSegments
 	unreadable bool // a file that says what flows may refer to is not even YAML
 }
 
@@ -65,10 +66,12 @@ func (l *loader) files() error {
 	l.api(doc, &s.API)
 	l.people(doc, s.People)
 	l.numbers(doc, s.Numbers)
+	l.named(doc, s.Segments)
 	l.each(doc, "include", s.Include, l.include)
 	if l.config.schema, err = flowengine.NewSchema(l.attributes...); err != nil {
 		return errors.Join(asError(l.errs), err) // each attribute was checked: not reached
 	}
+	l.segments()
 	l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier)
 	l.listeners(doc)
 	if !l.unreadable { // else what flows refer to is not known
@@ -203,7 +206,50 @@ func (l *loader) include(f file) {
 	l.unreadable = l.unreadable || doc.Root() == nil
 	l.people(doc, i.People)
 	l.numbers(doc, i.Numbers)
-	l.done(doc)
+	l.named(doc, i.Segments)
+	l.written[len(l.written)-1].last = true
+}
+
+// writtenSegments are the segments of one file. They are checked when all
+// attributes and all segments are known.
+type writtenSegments struct {
+	doc      *strict.Document
+	segments segmentSettings
+	last     bool // nothing else of the file is left to check
+}
+
+// named notes the segments of a file.
+func (l *loader) named(doc *strict.Document, segments segmentSettings) {
+	for i := range segments {
+		if s := &segments[i]; s.ID != "" {
+			l.once(doc, "segment", s.ID, "segments", i, "segment")
+		}
+	}
+	l.written = append(l.written, writtenSegments{doc: doc, segments: segments})
+}
+
+// segments checks all segments.
+func (l *loader) segments() {
+	var ids []string
+	for _, w := range l.written {
+		for i := range w.segments {
+			ids = append(ids, w.segments[i].ID)
+		}
+	}
+	l.config.schema = l.config.schema.WithSegments(ids...)
+	if len(ids) > flowengine.MaxSegments {
+		l.written[0].doc.ErrorAt([]any{"segments"}, "segments: there are %d in all files; at most %d are allowed", len(ids), flowengine.MaxSegments)
+	}
+	for _, w := range l.written {
+		for i := range w.segments {
+			s := &w.segments[i]
+			s.Check(w.doc.Root().Field("segments").Items[i], l.config.schema, w.doc.ErrorAt, "segments", i)
+			l.config.segments = append(l.config.segments, s)
+		}
+		if w.last {
+			l.done(w.doc)
+		}
+	}
 }
 
 func (l *loader) people(doc *strict.Document, p peopleSettings) {

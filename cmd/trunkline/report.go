@@ -71,7 +71,7 @@ func (d *daemon) report(r *http.Request) (any, error) {
 	}
 	views := make([]reportView, len(days))
 	for i := range days {
-		views[i] = viewDay(&days[i])
+		views[i] = viewDay(&days[i], d.rt.GoalMark)
 	}
 	return views, nil
 }
@@ -87,7 +87,10 @@ func parseDay(name, text string) (time.Time, error) {
 	return day, nil
 }
 
-func viewDay(d *runtime.DayTally) reportView {
+// viewDay shows of each goal what it counts as it is now, not what it counted
+// before it was changed (rule G2). mark tells which that is; a goal that is no
+// longer there has none.
+func viewDay(d *runtime.DayTally, mark func(flow, goal string) (uint32, bool)) reportView {
 	t := d.Counts
 	v := reportView{
 		Flow: d.Flow, Day: d.Day.Format(time.DateOnly), Entered: t.Entered, Recipients: t.Recipients,
@@ -104,8 +107,11 @@ func viewDay(d *runtime.DayTally) reportView {
 		})
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(t.Goals), func(a, b runtime.GoalKey) int {
-		return cmp.Or(cmp.Compare(a.Goal, b.Goal), cmp.Compare(a.Branch, b.Branch))
+		return cmp.Or(cmp.Compare(a.Goal, b.Goal), cmp.Compare(a.Branch, b.Branch), cmp.Compare(a.Mark, b.Mark))
 	}) {
+		if now, there := mark(d.Flow, k.Goal); there && now != k.Mark {
+			continue
+		}
 		c := t.Goals[k]
 		v.Goals = append(v.Goals, reportGoal{k.Goal, k.Branch, c.Reached, c.Converted, c.Events})
 	}

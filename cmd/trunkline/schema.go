@@ -123,7 +123,7 @@ func referenceOf(b *bytes.Buffer, path string, schema map[string]any, depth int)
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		p, _ := properties[name].(map[string]any)
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, defaultOf(p, slices.Contains(required, name)), meaningOf(p))
-		if o, suffix := objectIn(p); o != nil {
+		if o, suffix := objectIn(p); o != nil && !isCondition(properties) { // conditions within conditions have the same keys
 			below = append(below, inner{strings.TrimPrefix(path+"."+name+suffix, "."), o})
 		}
 	}
@@ -140,6 +140,10 @@ func referenceOf(b *bytes.Buffer, path string, schema map[string]any, depth int)
 		}
 		referenceOf(b, o.path, o.schema, depth)
 	}
+}
+
+func isCondition(properties map[string]any) bool {
+	return properties["all"] != nil && properties["any"] != nil && properties["not"] != nil
 }
 
 // objectIn finds the object that a property, or its items or values, is.

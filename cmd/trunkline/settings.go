@@ -17,7 +17,7 @@ import (
 // settings is the main configuration file, trunkline.yaml.
 type settings struct {
 	Data     string           `yaml:"data" default:"data" doc:"Folder that holds everything durable; relative to this file."`
-	Include  []string         `yaml:"include" doc:"Further files, with numbers and people; patterns such as numbers/*.yaml, relative to this file."`
+	Include  []string         `yaml:"include" doc:"Further files, with numbers, people and segments; patterns such as segments/*.yaml, relative to this file."`
 	Carriers []string         `yaml:"carriers" doc:"Files with one carrier each. Default: carriers/*.yaml."`
 	Flows    []string         `yaml:"flows" doc:"Files with one flow each. Default: flows/*.yaml."`
 	Tariffs  []string         `yaml:"tariffs" doc:"CSV files that say what messages cost. Default: tariffs/*.csv."`
@@ -32,12 +32,16 @@ type settings struct {
 	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
+	Segments segmentSettings  `yaml:"segments" max:"1000" doc:"Conditions on people with a name, which flows look at and tools list."`
 }
+
+type segmentSettings = []flowengine.PeopleSegment
 
 // included is a further file.
 type included struct {
-	People  peopleSettings   `yaml:"people" doc:"What is known of people."`
-	Numbers []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
+	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
+	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
+	Segments segmentSettings  `yaml:"segments" max:"1000" doc:"Conditions on people with a name, which flows look at and tools list."`
 }
 
 type adminSettings struct {
@@ -153,11 +157,12 @@ type configuration struct {
 	carriers []smpp.Carrier
 	schema   *flowengine.Schema
 	numbers  []*flowengine.Number
+	segments []*flowengine.PeopleSegment
 	flows    []*flowengine.Version
 	tariffs  *tariff.Table
 	warnings []string
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
+	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
 }

@@ -42,10 +42,11 @@ type executor struct {
 	contacts *generations[flowengine.Address, flowengine.PersonID]
 	recent   *generations[string, []byte] // other records just written
 	tallies  *generations[string, *Tally]
-	early    earlyCounts  // reports that wait for their message
-	crowded  time.Time    // when it was last logged that too many do
-	dead     atomic.Int64 // webhooks kept that could not be delivered; written by the executor only
-	deadTold time.Time    // when that was last logged
+	counts   map[string]int64 // of persons and members of segments
+	early    earlyCounts      // reports that wait for their message
+	crowded  time.Time        // when it was last logged that too many do
+	dead     atomic.Int64     // webhooks kept that could not be delivered; written by the executor only
+	deadTold time.Time        // when that was last logged
 	timers   *dueQueue
 	outbox   *dueQueue
 	sending  int       // rows given to senders
@@ -78,6 +79,7 @@ type member struct {
 	events   []remembered
 	recalled bool
 	past     func(name string) []flowengine.Happened // see eventsOf
+	placed   bool                                    // the person's segments are known
 }
 
 // batch is a set of tasks that are committed together.
@@ -87,6 +89,7 @@ type batch struct {
 	due     []dueAdd
 	settled []func() // what may happen outside once the batch is durable
 	touched map[string]*Tally
+	counted map[string]bool // counts that the batch changed
 	began   time.Time
 	err     error
 }
@@ -105,6 +108,7 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		recent:   newGenerations[string, []byte](cachePeople),
 		tallies:  newGenerations[string, *Tally](1024),
 		early:    earlyCounts{},
+		counts:   map[string]int64{},
 		groups:   map[string]*group{},
 		shares:   map[string]share{},
 		results:  make(chan sent, rt.options.MaxSending),
@@ -136,7 +140,7 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 	return ex, nil
 }
 
-func newBatch() *batch { return &batch{touched: map[string]*Tally{}} }
+func newBatch() *batch { return &batch{touched: map[string]*Tally{}, counted: map[string]bool{}} }
 
 // run is the executor's life. It ends when ctx does, after what it took is
 // durable, or when a commit fails.
@@ -317,6 +321,7 @@ func (ex *executor) commit() {
 	}
 	b := ex.current
 	ex.writeTallies(b)
+	ex.writeCounts(b)
 	ex.rt.metrics.batch.Observe(float64(len(b.tasks)))
 	ex.inflight, ex.current, ex.spare = b, ex.spare, nil
 	ex.commits <- b
@@ -352,6 +357,7 @@ func (ex *executor) release(b *batch) {
 	clear(b.due)
 	clear(b.settled)
 	clear(b.touched)
+	clear(b.counted)
 	b.tasks, b.due, b.settled = b.tasks[:0], b.due[:0], b.settled[:0]
 	ex.spare = b
 }

@@ -105,6 +105,7 @@ func (r *flowRecord) winners() (all []flowengine.Winner) {
 type split struct {
 	id      string
 	element *flowengine.SplitAudience
+	goals   []flowengine.Goal // of the version
 }
 
 func splitsOf(v *flowengine.Version) (all []split) {
@@ -113,10 +114,21 @@ func splitsOf(v *flowengine.Version) (all []split) {
 	}
 	for _, n := range v.Nodes() {
 		if e, ok := n.Element.(*flowengine.SplitAudience); ok {
-			all = append(all, split{n.ID, e})
+			all = append(all, split{n.ID, e, v.Goals})
 		}
 	}
 	return all
+}
+
+// key names what a goal, as it is now, counted in a branch.
+func (s *split) key(goal, port string) GoalKey {
+	k := GoalKey{Goal: goal, Branch: s.id + "/" + port}
+	for i := range s.goals {
+		if g := &s.goals[i]; g.ID == goal {
+			k.Mark = g.Mark()
+		}
+	}
+	return k
 }
 
 // counts are the branches of the split as a goal counts them.
@@ -124,7 +136,7 @@ func (s *split) counts(t *Tally, goal string) []experiment.Branch {
 	all := make([]experiment.Branch, len(s.element.Branches))
 	for i, b := range s.element.Branches {
 		all[i].Share = int(b.Share)
-		if c := t.Goals[GoalKey{goal, s.id + "/" + flowengine.BranchPort(i)}]; c != nil {
+		if c := t.Goals[s.key(goal, flowengine.BranchPort(i))]; c != nil {
 			all[i].Visitors, all[i].Conversions = int64(c.Reached), int64(c.Converted) //nolint:gosec // counters of persons
 		}
 	}
@@ -329,7 +341,7 @@ func (s *split) compare(x *experimentRecord, t *Tally, goal string, now time.Tim
 	}
 	for i, b := range branches {
 		o := BranchResult{Port: flowengine.BranchPort(i), Next: s.element.Branches[i].Next, Share: s.element.Branches[i].Share, Rate: b.Rate(), Interval: b.Wilson(), PValue: d.PValues[i]}
-		if c := t.Goals[GoalKey{goal, s.id + "/" + o.Port}]; c != nil {
+		if c := t.Goals[s.key(goal, o.Port)]; c != nil {
 			o.GoalCounts = *c
 		}
 		o.Difference, o.DifferenceInterval = experiment.Difference(b, branches[d.Reference])

@@ -2,11 +2,11 @@ package runtime
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
-	"hash/fnv"
+	"slices"
 
 	"trunkline/flowengine"
+	"trunkline/flowengine/record"
 	"trunkline/storage"
 )
 
@@ -20,14 +20,96 @@ func (rt *Runtime) goalJobs(ctx context.Context) error {
 		}
 		for i := range f.Newest.Goals {
 			g := &f.Newest.Goals[i]
-			h := fnv.New64a()
-			fmt.Fprintf(h, "%s\x00%s\x00%s\x00%d\x00%s", g.ID, g.Event, g.Where, g.Window, g.Anchor)
 			jobs = append(jobs, &job{
-				id: fmt.Sprintf("goal/%s/%s/%s", f.ID, g.ID, hex.EncodeToString(h.Sum(nil))), kind: jobGoal, flow: f.ID, what: g.ID,
+				id: fmt.Sprintf("goal/%s/%s/mark-%08x", f.ID, g.ID, g.Mark()), kind: jobGoal, flow: f.ID, what: g.ID,
 			})
 		}
 	}
 	return rt.startOnce(ctx, jobs)
+}
+
+// goalRecord is the stored form of what a goal was last.
+type goalRecord struct {
+	id       string
+	mark     uint32 // of revision 0: what is configured
+	revision uint32
+	gone     bool // no longer configured
+}
+
+// flowGoals is the field of a flow's record that holds its goals.
+const flowGoals = 21
+
+// revise gives goals their revisions: one that is new, has changed or came back
+// has the next one. It returns what to store, or nil when that is the same.
+func (r *flowRecord) revise(goals []flowengine.Goal) []goalRecord {
+	next := slices.Clone(r.goals)
+	for i := range next {
+		next[i].gone = !slices.ContainsFunc(goals, func(g flowengine.Goal) bool { return g.ID == next[i].id })
+	}
+	for i := range goals {
+		g := &goals[i]
+		g.Revise(0)
+		at := slices.IndexFunc(next, func(k goalRecord) bool { return k.id == g.ID })
+		if at < 0 {
+			at, next = len(next), append(next, goalRecord{id: g.ID})
+		}
+		k := &next[at]
+		if came := at >= len(r.goals) || r.goals[at].gone; came || k.mark != g.Mark() {
+			k.mark = g.Mark()
+			k.revision++
+		}
+		g.Revise(k.revision)
+	}
+	if slices.Equal(next, r.goals) {
+		return nil
+	}
+	return next
+}
+
+func appendGoals(b []byte, goals []goalRecord) []byte {
+	for i := range goals {
+		b = record.AppendNested(b, flowGoals, func(b []byte) []byte {
+			b = record.AppendString(b, 1, goals[i].id)
+			b = record.AppendUint(b, 2, uint64(goals[i].mark))
+			b = record.AppendUint(b, 3, uint64(goals[i].revision))
+			return record.AppendBool(b, 4, goals[i].gone)
+		})
+	}
+	return b
+}
+
+func (r *flowRecord) decodeGoal(b []byte) error {
+	var k goalRecord
+	err := record.Decode(b, "goal", func(f record.Field) error {
+		switch f.Num {
+		case 1:
+			k.id = string(f.Bytes)
+		case 2:
+			k.mark = uint32(f.Uint)
+		case 3:
+			k.revision = uint32(f.Uint)
+		case 4:
+			k.gone = f.Bool()
+		}
+		return nil
+	})
+	r.goals = append(r.goals, k)
+	return err
+}
+
+// GoalMark tells which counters of a goal are those of the goal as it is now;
+// there is false when its flow has no such goal any more.
+func (rt *Runtime) GoalMark(flow, goal string) (mark uint32, there bool) {
+	f := rt.set.Load().Flow(flow)
+	if f == nil || f.Newest == nil {
+		return 0, false
+	}
+	for i := range f.Newest.Goals {
+		if g := &f.Newest.Goals[i]; g.ID == goal {
+			return g.Mark(), true
+		}
+	}
+	return 0, false
 }
 
 // countBack lets a goal see what happened to a person before it was there.

@@ -22,7 +22,9 @@ type job struct {
 	id   string // orders jobs and names them
 	kind jobKind
 	flow string
-	what string // entry point or goal
+	what string // entry point, goal or segment
+	// quiet: it lets nobody in anywhere (see flowengine.Classify).
+	quiet bool
 }
 
 type jobKind uint8
@@ -32,7 +34,9 @@ const (
 	jobAudience jobKind = 1  // the audience of a flow that was launched (rule E9)
 	jobDaily    jobKind = 2  // conditions that change with the day (rule E10)
 	jobGoal     jobKind = 3  // count back what a new or changed goal has missed (rule G2)
-	jobMigrate  jobKind = 10 // move those inside to a new version that takes them over
+	jobSegment  jobKind = 4  // compute a segment, or clear one that is no longer there
+	jobIndex    jobKind = 5  // make the indexes of a store that had none
+	jobMigrate  jobKind = 20 // move those inside to a new version that takes them over
 )
 
 // jobPage is how many persons of a shard act in one task.
@@ -55,7 +59,8 @@ func jobProgressKey(s flowengine.Shard, id string) []byte {
 func (j *job) append(b []byte) []byte {
 	b = record.AppendUint(b, 1, uint64(j.kind))
 	b = record.AppendString(b, 2, j.flow)
-	return record.AppendString(b, 3, j.what)
+	b = record.AppendString(b, 3, j.what)
+	return record.AppendBool(b, 4, j.quiet)
 }
 
 func decodeJob(id string, b []byte) (*job, error) {
@@ -68,6 +73,8 @@ func decodeJob(id string, b []byte) (*job, error) {
 			j.flow = string(f.Bytes)
 		case 3:
 			j.what = string(f.Bytes)
+		case 4:
+			j.quiet = f.Bool()
 		}
 		return nil
 	})
@@ -111,6 +118,7 @@ func (rt *Runtime) workOffJobs(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		rt.log.Error("the jobs could not be read", "error", err)
 	}
+	slices.SortStableFunc(jobs, func(a, b *job) int { return a.rank() - b.rank() })
 	for _, j := range jobs {
 		err := rt.runJob(ctx, j)
 		if ctx.Err() != nil {
@@ -118,8 +126,62 @@ func (rt *Runtime) workOffJobs(ctx context.Context) {
 		}
 		if err != nil {
 			rt.log.Error("a job failed; it is tried again", "job", j.id, "error", err)
+			if j.rank() < rankOthers {
+				return
+			}
 		}
 	}
+}
+
+// rank orders jobs: what others read comes first, and they wait for it.
+func (j *job) rank() int {
+	switch j.kind {
+	case jobIndex:
+		return 0
+	case jobSegment:
+		return 1
+	}
+	return rankOthers
+}
+
+const rankOthers = 2
+
+// page lists persons of a shard on whom the job acts, and where the next page
+// begins; nil when there is none.
+func (rt *Runtime) page(j *job, s flowengine.Shard, from []byte) ([]flowengine.PersonID, []byte, error) {
+	switch {
+	case j.kind == jobSegment:
+		return rt.segmentPlan(j, s, from)
+	case j.kind == jobMigrate:
+		return rt.migratePage(j, s, from)
+	case !rt.indexed.Load():
+	case j.kind == jobAudience || j.kind == jobDaily:
+		if sources, ok := rt.entrySources(j); ok {
+			return rt.sourcePage(s, sources, from, jobPage)
+		}
+	}
+	return rt.peoplePage(s, from)
+}
+
+// entrySources are the parts of indexes that have everybody whom an entry point
+// takes now, when its condition says so much.
+func (rt *Runtime) entrySources(j *job) ([]flowengine.Source, bool) {
+	f := rt.set.Load().Flow(j.flow)
+	if f == nil || f.Newest == nil {
+		return nil, true // nobody
+	}
+	for _, e := range f.Newest.Entries {
+		if e.ID != j.what {
+			continue
+		}
+		switch t := e.Trigger.(type) {
+		case *flowengine.Audience:
+			return t.Condition.Sources(rt.now(), f.Newest.Settings.Zone())
+		case *flowengine.ProfileChange:
+			return t.Condition.Sources(rt.now(), f.Newest.Settings.Zone())
+		}
+	}
+	return nil, true
 }
 
 // runJob goes through all shards, those of different executors side by side.
@@ -154,10 +216,31 @@ func (rt *Runtime) runJob(ctx context.Context, j *job) error {
 			return err
 		}
 	}
-	return rt.do(ctx, rt.owner(metaShard), "job", func(tx *txn) error {
+	err := rt.do(ctx, rt.owner(metaShard), "job", func(tx *txn) error {
 		tx.delete(jobKey(j.id))
+		switch j.kind {
+		case jobSegment:
+			return tx.computed(j)
+		case jobIndex:
+			tx.put(indexedKey(), nil, time.Time{})
+		}
 		return nil
 	})
+	if err == nil && j.kind == jobIndex {
+		rt.indexed.Store(true)
+	}
+	return err
+}
+
+func indexedKey() []byte { return appendPrefix(nil, metaShard, kindIndexed) }
+
+// indexJob begins to make the indexes of a store that was made before there were
+// any.
+func (rt *Runtime) indexJob(ctx context.Context) error {
+	if rt.indexed.Load() {
+		return nil
+	}
+	return rt.startOnce(ctx, []*job{{id: "index/1", kind: jobIndex}})
 }
 
 // runJobIn goes through the persons of one shard.
@@ -168,7 +251,7 @@ func (rt *Runtime) runJobIn(ctx context.Context, j *job, s flowengine.Shard) err
 	}
 	from := slices.Clone(progress)
 	for string(from) != string(jobDone) {
-		people, next, err := rt.jobPageOf(j, s, from)
+		people, next, err := rt.page(j, s, from)
 		if err != nil {
 			return err
 		}
@@ -211,12 +294,8 @@ func (rt *Runtime) doPatiently(ctx context.Context, ex *executor, name string, r
 	}
 }
 
-// jobPageOf lists the persons of the next page of a job: all persons, or those
-// inside of older versions of a flow.
-func (rt *Runtime) jobPageOf(j *job, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
-	if j.kind != jobMigrate {
-		return rt.peoplePage(s, from)
-	}
+// migratePage lists persons inside of older versions of a flow.
+func (rt *Runtime) migratePage(j *job, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
 	newest := uint32(0)
 	if f := rt.set.Load().Flow(j.flow); f != nil && f.Newest != nil {
 		newest = f.Newest.Ordinal
@@ -250,8 +329,14 @@ func (rt *Runtime) activePage(s flowengine.Shard, prefix, from []byte, match fun
 }
 
 // peoplePage lists some persons of a shard from a key on, and where the next
-// page begins; nil when there is none.
+// page begins; nil when there is none. A place of another list begins anew.
 func (rt *Runtime) peoplePage(s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	if rt.indexed.Load() {
+		return rt.rollPage(s, from)
+	}
+	if !bytes.HasPrefix(from, appendPrefix(nil, s, areaPeople)) {
+		from = nil
+	}
 	err = rt.store.Scan(appendPrefix(nil, s, areaPeople), from, func(key, _ []byte) bool {
 		id, yes := isProfile(key)
 		if !yes {
@@ -262,6 +347,25 @@ func (rt *Runtime) peoplePage(s flowengine.Shard, from []byte) (people []floweng
 			return false
 		}
 		people = append(people, id)
+		return true
+	})
+	return people, next, err
+}
+
+// rollPage is peoplePage where there is a list of all persons.
+func (rt *Runtime) rollPage(s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	prefix := appendPrefix(nil, s, kindRoll)
+	if !bytes.HasPrefix(from, prefix) {
+		from = nil
+	}
+	err = rt.store.Scan(prefix, from, func(key, _ []byte) bool {
+		if len(people) == jobPage {
+			next = slices.Clone(key)
+			return false
+		}
+		if id, ok := listed(s, prefix, key); ok {
+			people = append(people, id)
+		}
 		return true
 	})
 	return people, next, err
@@ -281,6 +385,10 @@ func (j *job) act(tx *txn, m *member) error {
 		return tx.countBack(m, j.flow, j.what)
 	case jobMigrate:
 		tx.step(m, &flowengine.Migrate{Flow: j.flow})
+	case jobSegment:
+		tx.step(m, &flowengine.Classify{Segment: j.what, Quiet: j.quiet})
+	case jobIndex:
+		tx.relist(m)
 	default:
 		return fmt.Errorf("%w: a job of kind %d", record.ErrDamaged, j.kind)
 	}
@@ -336,8 +444,7 @@ func (rt *Runtime) dailyJobs(ctx context.Context) error {
 			}
 			if at, daily := t.Daily(); daily {
 				zone := f.Newest.Settings.Zone()
-				y, m, d := now.In(zone).Date()
-				if due := at.After(time.Date(y, m, d, 0, 0, 0, 0, zone).Add(-time.Millisecond), zone); now.Before(due) {
+				if now.Before(todayAt(at, now, zone)) {
 					continue
 				}
 				day := now.In(zone).Format(time.DateOnly)
@@ -346,6 +453,31 @@ func (rt *Runtime) dailyJobs(ctx context.Context) error {
 		}
 	}
 	return rt.startOnce(ctx, jobs)
+}
+
+// todayAt is a time of day on the day of now.
+func todayAt(at flowengine.Moment, now time.Time, zone *time.Location) time.Time {
+	y, m, d := now.In(zone).Date()
+	return at.After(time.Date(y, m, d, 0, 0, 0, 0, zone).Add(-time.Millisecond), zone)
+}
+
+// beginJobs lets begin store jobs, and starts them once they are durable.
+func (rt *Runtime) beginJobs(ctx context.Context, begin func(tx *txn) ([]*job, error)) error {
+	var jobs []*job
+	err := rt.do(ctx, rt.owner(metaShard), "job", func(tx *txn) (err error) {
+		jobs, err = begin(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		select {
+		case rt.jobs <- j:
+		default:
+		}
+	}
+	return nil
 }
 
 // startOnce begins jobs that were never begun. What was begun is remembered by

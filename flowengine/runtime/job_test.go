@@ -118,9 +118,9 @@ func TestGoalIsCountedBack(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		sums, err := ReadTallies(store)
 		w.must(err)
-		expect(t, "overall", *sums["collecting"].Goals[GoalKey{"bought", ""}], GoalCounts{Reached: people / 2, Converted: people / 4, Events: people / 4})
+		expect(t, "overall", *sums["collecting"].Goals[GoalKey{"bought", "", w.mark("collecting", "bought")}], GoalCounts{Reached: people / 2, Converted: people / 4, Events: people / 4})
 		for _, branch := range []string{"ab/branch_1", "ab/branch_2"} {
-			before.add(*sums["collecting"].Goals[GoalKey{"bought", branch}])
+			before.add(*sums["collecting"].Goals[GoalKey{"bought", branch, w.mark("collecting", "bought")}])
 		}
 		expect(t, "branches together", before, GoalCounts{Reached: people / 2, Converted: people / 4, Events: people / 4})
 		// It made no new version, and counts on.
@@ -131,7 +131,83 @@ func TestGoalIsCountedBack(t *testing.T) {
 		w.must(w.stop())
 		sums, err = ReadTallies(store)
 		w.must(err)
-		expect(t, "overall later", *sums["collecting"].Goals[GoalKey{"bought", ""}], GoalCounts{Reached: people/2 + 1, Converted: people/4 + 1, Events: people/4 + 1})
+		expect(t, "overall later", *sums["collecting"].Goals[GoalKey{"bought", "", w.mark("collecting", "bought")}], GoalCounts{Reached: people/2 + 1, Converted: people/4 + 1, Events: people/4 + 1})
+		w.recount()
+	})
+}
+
+func (w *world) mark(flow, goal string) uint32 {
+	mark, there := w.rt.GoalMark(flow, goal)
+	expect(w.t, "the goal is there", there, true)
+	return mark
+}
+
+// G2: a goal whose event, filter, window or anchor is changed counts anew, also
+// for those whom it had counted; what it counted before is kept apart.
+func TestChangedGoalCountsAnew(t *testing.T) {
+	const (
+		day     = "goals: [{id: bought, event: Bought, window: 1d}]\n"
+		renamed = "goals: [{id: bought, name: Sales, event: Bought, window: 1d}]\n"
+		hour    = "goals: [{id: bought, event: Bought, window: 1h}]\n"
+		dear    = "goals: [{id: bought, event: Bought, where: event.price > 10, window: 1d}]\n"
+		other   = "goals: [{id: bought, event: Returned, window: 1d}]\n"
+		late    = "goals: [{id: bought, event: Bought, window: 1d, anchor: x}]\n"
+	)
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		w := start(t, store, Options{}, collecting+day)
+		w.crowd(8) // of whom 0, 2, 4 and 6 enter
+		happen := func(i int, name string, price int64) {
+			who := Who{Address: flowengine.Address{Kind: flowengine.Phone, Value: fmt.Sprintf("3859%05d", i)}}
+			e := &flowengine.Happened{Name: name, At: time.Now(), Props: flowengine.Attrs{{Name: "price", Value: flowengine.WholeValue(price)}}}
+			_, err := w.rt.Act(t.Context(), who, e)
+			w.must(err)
+		}
+		happen(0, "Bought", 20)
+		happen(2, "Returned", 20)
+		time.Sleep(2 * time.Hour)
+		happen(4, "Bought", 5)
+		counts := func() GoalCounts {
+			time.Sleep(2 * time.Minute)
+			sums, err := ReadTallies(store)
+			w.must(err)
+			if c := sums["collecting"].Goals[GoalKey{"bought", "", w.mark("collecting", "bought")}]; c != nil {
+				return *c
+			}
+			return GoalCounts{}
+		}
+		first := w.mark("collecting", "bought")
+		expect(t, "at first", counts(), GoalCounts{Reached: 4, Converted: 2, Events: 2})
+		for _, change := range []struct {
+			name, goal string
+			want       GoalCounts
+		}{
+			{"name", renamed, GoalCounts{Reached: 4, Converted: 2, Events: 2}},
+			{"window", hour, GoalCounts{Reached: 4, Converted: 1, Events: 1}},
+			{"filter", dear, GoalCounts{Reached: 4, Converted: 1, Events: 1}},
+			{"event", other, GoalCounts{Reached: 4, Converted: 1, Events: 1}},
+		} {
+			_, err := w.publish(collecting + change.goal)
+			w.must(err)
+			expect(t, change.name+" changed", counts(), change.want)
+		}
+		_, err := w.publish(collecting + late)
+		w.must(err)
+		c := counts()
+		expect(t, "anchor changed: converted of reached", c.Converted <= c.Reached && c.Reached < 5, true)
+		sums, err := ReadTallies(store)
+		w.must(err)
+		expect(t, "what was counted before", *sums["collecting"].Goals[GoalKey{"bought", "", first}], GoalCounts{Reached: 4, Converted: 2, Events: 2})
+		// It counts on, for those who had counted before.
+		_, err = w.publish(collecting + hour)
+		w.must(err)
+		before := counts()
+		expect(t, "changed back", before, GoalCounts{Reached: 4, Converted: 1, Events: 1})
+		w.must(w.inbound(w.arrival("385999", "vip")))
+		_, err = w.rt.Act(t.Context(), Who{Address: flowengine.Address{Kind: flowengine.Phone, Value: "385999"}}, &flowengine.Happened{Name: "Bought", At: time.Now()})
+		w.must(err)
+		w.must(w.stop())
+		expect(t, "counts on", counts(), GoalCounts{before.Reached + 1, before.Converted + 1, before.Events + 1})
 		w.recount()
 	})
 }

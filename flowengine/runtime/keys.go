@@ -30,6 +30,9 @@ const (
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
 	kindDead      = 'z' // time, sequence → webhook that could not be delivered
 	kindLink      = 'u' // token → short link
+	kindIndex     = 'w' // kind of index, name, person → empty: who has a tag, is in a segment, …
+	kindRoll      = 'q' // person → empty: who there is
+	kindCount     = 'g' // what → how many, in the first shard of an executor
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -38,6 +41,7 @@ const (
 const (
 	kindPerson   = '0' // → profile, or a signpost
 	kindPassages = '1' // → what flows remember of the person
+	kindPlace    = '2' // → segments that the person is in; also the value of the timer that looks at them
 	kindHappened = 'h' // time, sequence → People event
 	kindLog      = 'l' // time, sequence → history
 	kindLinkOf   = 'u' // message, token → empty: the short links of a message
@@ -51,6 +55,8 @@ const (
 	kindFlow    = 'f' // flow → state and list of versions
 	kindVersion = 'v' // flow, ordinal → definition
 	kindBoot    = 'b' // number of starts
+	kindSegment = 'm' // segment → what is kept of it
+	kindIndexed = 'i' // empty: the indexes have everybody
 	kindLastJob = 'l' // kind, flow and entry of a job → the last one that began
 	kindSecret  = 's' // → what the tokens of short links are made with
 )

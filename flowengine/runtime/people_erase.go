@@ -83,7 +83,7 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 			return nil, err
 		}
 	}
-	if err := tx.forgetDead(id); err != nil {
+	if err := firstError(tx.forgetDead(id), tx.unlist(m)); err != nil {
 		return nil, err
 	}
 	w := &tx.batch.writes

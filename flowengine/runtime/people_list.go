@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"trunkline/flowengine"
@@ -17,7 +18,11 @@ import (
 func (rt *Runtime) Profile(ctx context.Context, who Who, history int) (*Profile, error) {
 	who.Create = false
 	p := new(Profile)
-	err := rt.on(ctx, who, "person", func(_ *txn, m *member) error {
+	err := rt.on(ctx, who, "person", func(tx *txn, m *member) error {
+		if err := tx.place(m); err != nil {
+			return err
+		}
+		p.Person.Segments, p.Person.Look = slices.Clone(m.person.Segments), m.person.Look
 		// The person in memory changes with every step: take a copy by way of the
 		// stored form.
 		p.Person.ID = m.person.ID

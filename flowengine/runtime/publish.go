@@ -17,9 +17,11 @@ type Publication struct {
 	Schema  *flowengine.Schema
 	Numbers []*flowengine.Number
 	Flows   []*flowengine.Version // Ordinal is set by Publish
-	Tariffs *tariff.Table         // nil: the cost of everything is unknown
-	Links   flowengine.Links      // Secret is set by Publish
-	Hooks   []Hook                // who is told of events
+	// Segments are those that the schema names.
+	Segments []*flowengine.PeopleSegment
+	Tariffs  *tariff.Table    // nil: the cost of everything is unknown
+	Links    flowengine.Links // Secret is set by Publish
+	Hooks    []Hook           // who is told of events
 }
 
 // Published tells what a publication changed.
@@ -40,7 +42,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 	if !rt.published.Swap(true) {
 		rt.wake()
 	}
-	return out, errors.Join(rt.launchJobs(ctx), rt.goalJobs(ctx), rt.migrateJobs(ctx))
+	return out, errors.Join(rt.indexJob(ctx), rt.segmentJobs(ctx), rt.launchJobs(ctx), rt.goalJobs(ctx), rt.migrateJobs(ctx))
 }
 
 func (rt *Runtime) publish(ctx context.Context, p Publication) (*Published, error) {
@@ -49,7 +51,7 @@ func (rt *Runtime) publish(ctx context.Context, p Publication) (*Published, erro
 	defer g.mu.Unlock()
 	change := g.change()
 	change.configured, change.schema, change.numbers = map[string]*flowengine.Version{}, p.Schema, p.Numbers
-	change.tariffs, change.links, change.hooks = p.Tariffs, p.Links, p.Hooks
+	change.segments, change.tariffs, change.links, change.hooks = p.Segments, p.Tariffs, p.Links, p.Hooks
 	pub := &publishing{now: rt.now(), before: g, change: change, fresh: map[string]*flowengine.Version{}}
 	for _, v := range p.Flows {
 		pub.take(v)
@@ -95,6 +97,9 @@ func (p *publishing) take(v *flowengine.Version) {
 		r.launch(&v.Settings, p.now)
 	case r.removed && (r.state == flowengine.Finishing || r.state == flowengine.Finished):
 		p.comeBack(r, v)
+	}
+	if revised := r.revise(v.Goals); revised != nil {
+		r.goals = revised
 	}
 	r.removed = false
 	p.change.records[v.Flow], p.change.configured[v.Flow] = r, v

@@ -27,6 +27,7 @@ type registry struct {
 	versions   map[string][]*flowengine.Version
 	schema     *flowengine.Schema
 	numbers    []*flowengine.Number
+	segments   []*flowengine.PeopleSegment
 	tariffs    *tariff.Table
 	links      flowengine.Links
 	hooks      []Hook
@@ -37,7 +38,7 @@ type registry struct {
 
 // change is a registry that shares everything with g but its records.
 func (g *registry) change() *registry {
-	return &registry{records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links, hooks: g.hooks}
+	return &registry{records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, segments: g.segments, tariffs: g.tariffs, links: g.links, hooks: g.hooks}
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -51,6 +52,7 @@ type flowRecord struct {
 	types    map[string]string // of every element that any version had, by id
 	// experiments are the splits for which a winner is looked for, or was chosen.
 	experiments []experimentRecord
+	goals       []goalRecord // those that it has or had
 }
 
 // versionRecord is one published version; its definition is stored apart.
@@ -70,7 +72,7 @@ func (r *flowRecord) newest() *versionRecord {
 
 func (r *flowRecord) clone() *flowRecord {
 	c := *r
-	c.versions = slices.Clone(r.versions)
+	c.versions, c.goals = slices.Clone(r.versions), slices.Clone(r.goals)
 	c.types = maps.Clone(r.types)
 	return &c
 }
@@ -100,7 +102,7 @@ func (r *flowRecord) encode() []byte {
 			return record.AppendString(record.AppendString(b, 1, id), 2, r.types[id])
 		})
 	}
-	return r.appendExperiments(b)
+	return appendGoals(r.appendExperiments(b), r.goals)
 }
 
 func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
@@ -136,6 +138,8 @@ func decodeFlowRecord(id string, b []byte) (*flowRecord, error) {
 			x, err := decodeExperiment(f.Bytes)
 			r.experiments = append(r.experiments, x)
 			return err
+		case flowGoals:
+			return r.decodeGoal(f.Bytes)
 		}
 		return nil
 	})
@@ -233,10 +237,10 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	g.tariffs, g.links = change.tariffs, change.links
+	g.tariffs, g.links, g.segments = change.tariffs, change.links, change.segments
 	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
 	rt.hooks.Store(newHookSet(g.hooks))
-	rt.set.Store(set.WithTariffs(g.tariffs).WithLinks(g.links))
+	rt.set.Store(set.WithTariffs(g.tariffs).WithLinks(g.links).WithSegments(g.segments))
 	return warnings, nil
 }
 

@@ -119,6 +119,7 @@ type Runtime struct {
 	// linkSecret makes the tokens of short links.
 	linkSecret []byte
 	hooks      atomic.Pointer[hookSet] // nil: nobody wants to hear of anything
+	indexed    atomic.Bool             // the indexes have everybody
 }
 
 type healthError struct{ err error }
@@ -145,6 +146,10 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 	if err = store.Apply(&first); err != nil {
 		return nil, fmt.Errorf("runtime: counting the start: %w", err)
 	}
+	if _, err = store.Get(indexedKey(), nil); err != nil && !isNotFound(err) {
+		return nil, fmt.Errorf("runtime: reading the store: %w", err)
+	}
+	rt.indexed.Store(err == nil)
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {
 		i := int(s) % o.Executors
@@ -184,6 +189,9 @@ func nextBoot(store storage.Reader, b *storage.Batch) (uint32, error) {
 		boot = binary.BigEndian.Uint32(value)
 	}
 	boot++
+	if boot == 1 { // nobody is there yet
+		b.Put(indexedKey(), nil)
+	}
 	b.Put(key, binary.BigEndian.AppendUint32(nil, boot))
 	return boot, nil
 }
@@ -245,7 +253,7 @@ func (rt *Runtime) keepHouse(ctx context.Context) {
 	rt.lifecycle(ctx)
 	if rt.fires() {
 		rt.judge(ctx)
-		if err := rt.dailyJobs(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(rt.dailySegments(ctx), rt.dailyJobs(ctx)); err != nil && ctx.Err() == nil {
 			rt.log.Error("the jobs of the day could not begin", "error", err)
 		}
 	}
@@ -452,6 +460,9 @@ func notFound(err error) error {
 func (tx *txn) fire(e *dueEntry) error {
 	if len(e.value) == 1 && e.value[0] == kindFragments {
 		return tx.partsTimedOut(e)
+	}
+	if len(e.value) == 1 && e.value[0] == kindPlace {
+		return tx.lookAt(e)
 	}
 	id, timer, ok := parseRunTimer(e.key)
 	if !ok {

@@ -73,6 +73,16 @@ func (w *world) texts() []string {
 
 func start(t *testing.T, store storage.Store, o Options, flows ...string) *world {
 	t.Helper()
+	w := launch(t, store, o)
+	if _, err := w.publish(flows...); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// launch starts a runtime that knows no flows yet.
+func launch(t *testing.T, store storage.Store, o Options) *world {
+	t.Helper()
 	w := &world{t: t, store: store}
 	o.Executors = 2
 	o.Log = slog.New(slog.DiscardHandler)
@@ -100,9 +110,6 @@ func start(t *testing.T, store storage.Store, o Options, flows ...string) *world
 	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() { _ = w.stop() })
 	go func() { ended <- rt.Run(ctx) }()
-	if _, err := w.publish(flows...); err != nil {
-		t.Fatal(err)
-	}
 	return w
 }
 

@@ -56,8 +56,12 @@ type Tally struct {
 	Used time.Time
 }
 
-// GoalKey names a goal, overall or for one branch of a split (element/port).
-type GoalKey struct{ Goal, Branch string }
+// GoalKey names what a goal with a mark counted, overall or for one branch of a
+// split (element/port).
+type GoalKey struct {
+	Goal, Branch string
+	Mark         uint32 // see flowengine.Goal.Mark
+}
 
 // GoalCounts are the metrics of a goal (rule G3).
 type GoalCounts struct {
@@ -129,10 +133,10 @@ func (t *Tally) Count(e *flowengine.Event) {
 
 // countGoal adds an event to the goal overall, and to the branch that it names.
 func (t *Tally) countGoal(e *flowengine.Event) {
-	all := t.goal(GoalKey{e.Detail, ""})
+	all := t.goal(GoalKey{e.Detail, "", e.Units})
 	branch := new(GoalCounts)
 	if e.Element != "" {
-		branch = t.goal(GoalKey{e.Detail, e.Element})
+		branch = t.goal(GoalKey{e.Detail, e.Element, e.Units})
 	}
 	switch e.Kind {
 	case flowengine.GoalAnchored:
@@ -241,7 +245,8 @@ func (t *Tally) append(b []byte) []byte {
 			b = record.AppendString(b, 2, k.Branch)
 			b = record.AppendUint(b, 3, c.Reached)
 			b = record.AppendUint(b, 4, c.Converted)
-			return record.AppendUint(b, 5, c.Events)
+			b = record.AppendUint(b, 5, c.Events)
+			return record.AppendUint(b, 6, uint64(k.Mark))
 		})
 	}
 	return record.AppendTime(t.appendCosts(b), tallyUsed, t.Used)
@@ -328,6 +333,8 @@ func decodeGoalCounts(b []byte, goals map[GoalKey]*GoalCounts) error {
 			c.Converted = f.Uint
 		case 5:
 			c.Events = f.Uint
+		case 6:
+			k.Mark = uint32(f.Uint)
 		}
 		return nil
 	})

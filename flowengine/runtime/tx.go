@@ -202,7 +202,8 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 
 // create stores a person made by newPerson.
 func (tx *txn) create(m *member) {
-	m.exists, m.leads = true, flowengine.PersonID{}
+	m.exists, m.placed, m.leads = true, true, flowengine.PersonID{}
+	tx.enrol(m.person.ID)
 	if err := tx.lead(m.first, m.person.ID); err != nil { // unreachable: newPerson has read the same record
 		tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", m.person.ID.String(), "error", err)
 	}
@@ -213,7 +214,16 @@ func (tx *txn) create(m *member) {
 func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	id := m.person.ID
 	tx.changing = id
-	r := tx.ex.rt.set.Load().StepWith(&m.person, &m.passages, tx.ex.eventsOf(m), c, tx.now)
+	set := tx.ex.rt.set.Load()
+	if len(set.Segments()) > 0 || isClassify(c) {
+		if err := tx.place(m); err != nil { // what can't be read must not be written over
+			panic(fmt.Sprintf("segments of person %s: %v", id, err))
+		}
+	}
+	look := m.person.Look
+	m.person.New = !m.exists
+	r := set.StepWith(&m.person, &m.passages, tx.ex.eventsOf(m), c, tx.now)
+	m.person.New = false
 	if !m.exists {
 		tx.create(m)
 		r.PersonChanged = true
@@ -222,6 +232,7 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	if r.PersonChanged || r.PassagesChanged {
 		tx.write(m, r)
 	}
+	tx.index(m, r, look)
 	shard := id.Shard()
 	for _, d := range r.Cancelled {
 		tx.ex.timers.remove(shard, runTimerKey(nil, id, d), w)
@@ -256,6 +267,8 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	tx.changing = flowengine.PersonID{}
 	return r
 }
+
+func isClassify(c flowengine.Cause) bool { _, yes := c.(*flowengine.Classify); return yes }
 
 // embedMost is the size up to which a profile is stored in one record with what
 // flows remember of the person: most steps change the latter, and many both.
@@ -342,7 +355,7 @@ func (tx *txn) forget() {
 	tx.ex.people.drop(id)
 	m := &member{person: flowengine.Person{ID: id}}
 	profile, passages := tx.written(personKey(nil, kindPerson, id)), tx.written(personKey(nil, kindPassages, id))
-	if profile == nil && passages == nil {
+	if profile == nil && passages == nil && tx.written(personKey(nil, kindPlace, id)) == nil {
 		return
 	}
 	if profile == nil {
@@ -354,6 +367,10 @@ func (tx *txn) forget() {
 		}
 		return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
 	})
+	place := tx.written(personKey(nil, kindPlace, id))
+	if err == nil && place != nil {
+		err, m.placed = decodePlace(place, &m.person), true
+	}
 	if err == nil && profile != nil {
 		tx.ex.people.put(id, m)
 	}

@@ -126,6 +126,9 @@ GET /v1/people/{ref}/export
 GET /v1/people/{ref}/history
 GET /v1/webhooks
 GET /v1/webhooks/dead
+GET /v1/segments
+GET /v1/segments/{segment}
+GET /v1/segments/{segment}/people
 PATCH /v1/people/{ref}
 POST /v1/events
 POST /v1/flows/{flow}/elements/{element}/winner
@@ -136,6 +139,7 @@ POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events
 POST /v1/webhooks/replay
+POST /v1/segments/{segment}/recompute
 PUT /v1/people/{ref}/tags/{tag}
 `
 

@@ -252,9 +252,10 @@ func kindNamed(name string) flowengine.AddressKind {
 }
 
 type listInput struct {
-	Tag    string `query:"tag" maxLength:"128" doc:"Only people with this tag."`
-	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most people of a page."`
-	Cursor string `query:"cursor" maxLength:"64" doc:"Where the page begins: the cursor of the page before."`
+	Tag     string `query:"tag" maxLength:"128" doc:"Only people with this tag."`
+	Segment string `query:"segment" maxLength:"64" doc:"Only people in this segment."`
+	Limit   int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Most people of a page."`
+	Cursor  string `query:"cursor" maxLength:"64" doc:"Where the page begins: the cursor of the page before."`
 }
 
 type peoplePage struct {
@@ -264,26 +265,15 @@ type peoplePage struct {
 	}
 }
 
-func (s *Server) listPeople(_ context.Context, in *listInput) (*peoplePage, error) {
-	after, err := personPlace(in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	var match func(*flowengine.Person) bool
+func (s *Server) listPeople(ctx context.Context, in *listInput) (*peoplePage, error) {
+	var q runtime.Query
 	if in.Tag != "" {
-		tag := flowengine.NewTag(in.Tag)
-		match = func(p *flowengine.Person) bool { return p.HasTag(tag) }
+		q.Tags = []flowengine.Tag{flowengine.NewTag(in.Tag)}
 	}
-	page, next, err := s.rt.People(after, in.Limit, match)
-	if err != nil {
-		return nil, err
+	if in.Segment != "" {
+		q.Segments = []string{in.Segment}
 	}
-	out := new(peoplePage)
-	out.Body.People, out.Body.Cursor = []Person{}, personCursor(next)
-	for i := range page {
-		out.Body.People = append(out.Body.People, *ViewPerson(&runtime.Profile{Person: page[i]}))
-	}
-	return out, nil
+	return s.find(ctx, q, in.Cursor, in.Limit)
 }
 
 type pageInput struct {

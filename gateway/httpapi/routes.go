@@ -27,6 +27,7 @@ func apiConfig(version string) huma.Config {
 	}
 	c.Tags = []*huma.Tag{
 		{Name: "people", Description: "Profiles, tags, history, erasure."}, {Name: "events", Description: "What people did elsewhere."},
+		{Name: "segments", Description: "Conditions on people with a name, and who fits them."},
 		{Name: "flows", Description: "State and counters."}, {Name: "participants", Description: "Let people into a flow, and take them out."},
 		{Name: "messages", Description: "Send without a flow; short links of messages."},
 		{Name: "webhooks", Description: "Endpoints that are told of events."},
@@ -86,6 +87,7 @@ func tidy(api *huma.OpenAPI) {
 
 func (s *Server) routes() {
 	s.peopleRoutes()
+	s.segmentRoutes()
 	s.eventRoutes()
 	s.flowRoutes()
 	s.resultRoutes()

@@ -19,6 +19,7 @@ type Person struct {
 	Addresses    []Address      `json:"addresses" nullable:"false" doc:"Addresses; the first of a kind is the preferred one."`
 	Attributes   map[string]any `json:"attributes" doc:"Attributes by name. A decimal is a string, which keeps its digits."`
 	Tags         []string       `json:"tags" nullable:"false" doc:"Tags."`
+	Segments     []string       `json:"segments,omitempty" doc:"Segments that the person is in; not in lists."`
 	DoNotContact []string       `json:"do_not_contact" nullable:"false" doc:"Kinds of addresses over which nothing is sent."`
 	Runs         []Run          `json:"runs" nullable:"false" doc:"Where the person is in flows."`
 	History      []Line         `json:"history" nullable:"false" doc:"The latest of what happened, oldest first."`
@@ -53,6 +54,7 @@ func ViewPerson(p *runtime.Profile) *Person {
 	v := &Person{
 		ID: p.Person.ID.String(), Created: p.Person.Created, Addresses: []Address{}, Attributes: map[string]any{},
 		Tags: []string{}, DoNotContact: []string{}, Runs: []Run{}, History: viewHistory(p.History),
+		Segments: p.Person.Segments,
 	}
 	for _, a := range p.Person.Addresses {
 		v.Addresses = append(v.Addresses, viewAddress(a))
