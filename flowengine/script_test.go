@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //
 //	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
 //	in FROM TO TEXT          a message from a person
+//	late AGO FROM TO TEXT    a message that the gateway received some time ago
 //	event FROM NAME [k=v …]  a People event
 //	start FROM FLOW ENTRY [k=v …]  an entry by name, as by the Flow API
 //	muster FROM FLOW ENTRY   the audience of a flow is gone through
@@ -222,13 +223,21 @@ func (w *world) command(line string) {
 			}
 		}
 		w.numbers = append(w.numbers, n)
-	case "in":
+	case "in", "late":
+		at := w.now
+		if word == "late" {
+			ago, err := time.ParseDuration(args[0])
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			at, args = at.Add(-ago), args[1:]
+		}
 		h := w.who(args[0])
 		w.nth++
 		_, text, _ := strings.Cut(rest, args[1])
 		w.step(h, &Inbound{
 			ID: "m" + strconv.Itoa(w.nth), Channel: "sms", From: Address{Phone, args[0]}, To: args[1],
-			Text: strings.TrimPrefix(text, " "), At: w.now,
+			Text: strings.TrimPrefix(text, " "), At: at,
 		})
 	case "event":
 		e := &Happened{Name: args[1], At: w.now}

@@ -173,8 +173,31 @@ func (st *step) resume(run *Run, c Cause) {
 	if w, ok := waiting.(reportWaiter); ok && !w.ends(c) {
 		return
 	}
+	_, accepted := c.(*SendResult)
+	asked := run.Since
 	st.endWait(run)
+	key := RunKey{run.Flow, run.Version, run.Number}
 	st.follow(run, v, node, waiting.Resume(st.passage(run, v), c))
+	if accepted {
+		st.hearSince(key, node, asked)
+	}
+}
+
+// hearSince lets a run that waits for the answer to its question hear what came
+// since it asked: an answer may be on its way through the gateway while the
+// carrier's response is (rule R6).
+func (st *step) hearSince(key RunKey, question *Node, asked time.Time) {
+	run := st.passages.Run(key.Flow, key.Number)
+	if run == nil || run.Element != question.Targets[portSent] {
+		return
+	}
+	if v := st.version(run); v != nil {
+		if n := v.Node(run.Element); n != nil {
+			if _, ok := n.Element.(*EvaluateInboundMessage); ok {
+				run.Since = asked
+			}
+		}
+	}
 }
 
 // timer lets a deadline do its work. A paused flow holds it: it is set again,

@@ -31,7 +31,9 @@ type dueQueue struct {
 	kind   byte
 	store  storage.Store
 	shards map[flowengine.Shard]*dueShard
-	heads  dueHeads // shards that have something in memory or in the store, by next due time
+	// leaving lists keys whose deletion is not durable yet.
+	leaving func(prefix []byte) map[string]bool
+	heads   dueHeads // shards that have something in memory or in the store, by next due time
 }
 
 // dueShard is the part of one shard.
@@ -58,8 +60,8 @@ type dueEntry struct {
 	gone       bool
 }
 
-func newDueQueue(kind byte, store storage.Store, shards []flowengine.Shard) (*dueQueue, error) {
-	q := &dueQueue{kind: kind, store: store, shards: make(map[flowengine.Shard]*dueShard, len(shards))}
+func newDueQueue(kind byte, store storage.Store, shards []flowengine.Shard, leaving func(prefix []byte) map[string]bool) (*dueQueue, error) {
+	q := &dueQueue{kind: kind, store: store, leaving: leaving, shards: make(map[flowengine.Shard]*dueShard, len(shards))}
 	for _, s := range shards {
 		d := &dueShard{shard: s, known: map[string]*dueEntry{}, coming: map[string]bool{}}
 		cursor, err := store.Get(cursorKey(nil, s, kind), nil)
@@ -120,9 +122,11 @@ func (q *dueQueue) take(now time.Time) (*dueEntry, error) {
 func (q *dueQueue) fill(d *dueShard, now time.Time) error {
 	horizon := now.Add(dueHorizon)
 	end := dueKey(nil, d.shard, q.kind, horizon, nil)
+	prefix := appendPrefix(nil, d.shard, q.kind)
+	leaving := q.leaving(prefix)
 	var page []*dueEntry
 	more := false
-	err := q.store.Scan(appendPrefix(nil, d.shard, q.kind), d.bound, func(key, value []byte) bool {
+	err := q.store.Scan(prefix, d.bound, func(key, value []byte) bool {
 		if bytes.Compare(key, end) >= 0 {
 			return false
 		}
@@ -130,7 +134,7 @@ func (q *dueQueue) fill(d *dueShard, now time.Time) error {
 			more = true
 			return false
 		}
-		if d.known[string(key)] == nil {
+		if d.known[string(key)] == nil && !leaving[string(key)] {
 			page = append(page, &dueEntry{key: bytes.Clone(key), value: bytes.Clone(value)})
 		}
 		return true

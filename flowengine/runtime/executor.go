@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,10 +121,10 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		commits: make(chan *batch, 1), committed: make(chan *batch, 1),
 	}
 	var err error
-	if ex.timers, err = newDueQueue(kindTimer, rt.store, shards); err != nil {
+	if ex.timers, err = newDueQueue(kindTimer, rt.store, shards, ex.leaving); err != nil {
 		return nil, err
 	}
-	if ex.outbox, err = newDueQueue(kindOutbox, rt.store, shards); err != nil {
+	if ex.outbox, err = newDueQueue(kindOutbox, rt.store, shards, ex.leaving); err != nil {
 		return nil, err
 	}
 	for _, s := range shards {
@@ -138,6 +139,23 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 		}
 	}
 	return ex, nil
+}
+
+// leaving lists the keys with a prefix that are in the store and whose deletion
+// is on its way there.
+func (ex *executor) leaving(prefix []byte) map[string]bool {
+	keys := map[string]bool{}
+	for _, b := range []*batch{ex.inflight, ex.current} {
+		if b == nil {
+			continue
+		}
+		for op := range b.writes.Ops() {
+			if bytes.HasPrefix(op.Key, prefix) {
+				keys[string(op.Key)] = op.Kind == storage.OpDelete
+			}
+		}
+	}
+	return keys
 }
 
 func newBatch() *batch { return &batch{touched: map[string]*Tally{}, counted: map[string]bool{}} }

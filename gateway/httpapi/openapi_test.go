@@ -115,20 +115,20 @@ GET /v1/flows/{flow}
 GET /v1/flows/{flow}/entries/{entry}/participants/report
 GET /v1/flows/{flow}/results
 GET /v1/flows/{flow}/runs
-GET /v1/links
-GET /v1/messages/{id}/links
 GET /v1/flows/{flow}/stats
 GET /v1/flows/{flow}/versions
+GET /v1/links
+GET /v1/messages/{id}/links
 GET /v1/people
 GET /v1/people/{ref}
 GET /v1/people/{ref}/events
 GET /v1/people/{ref}/export
 GET /v1/people/{ref}/history
-GET /v1/webhooks
-GET /v1/webhooks/dead
 GET /v1/segments
 GET /v1/segments/{segment}
 GET /v1/segments/{segment}/people
+GET /v1/webhooks
+GET /v1/webhooks/dead
 PATCH /v1/people/{ref}
 POST /v1/events
 POST /v1/flows/{flow}/elements/{element}/winner
@@ -138,8 +138,8 @@ POST /v1/flows/{flow}/stop
 POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events
-POST /v1/webhooks/replay
 POST /v1/segments/{segment}/recompute
+POST /v1/webhooks/replay
 PUT /v1/people/{ref}/tags/{tag}
 `
 

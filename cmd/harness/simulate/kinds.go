@@ -38,7 +38,17 @@ var elementKinds = []elementKind{
 	{"add_tag", []string{"done"}, func(g *generator, o options) { o["tag"] = pick(g.rng, tags) }},
 	{"remove_tag", []string{"done"}, func(g *generator, o options) { o["tag"] = pick(g.rng, tags) }},
 	{"split_audience", nil, (*generator).split},
+	{"notify", []string{"done"}, func(_ *generator, o options) {
+		o["to"], o["text"] = []string{"https://team.example.com/"}, "somebody came by"
+	}},
 	{"exit", nil, nothing},
+}
+
+// notSimulated are the types that do not take part, and why.
+var notSimulated = map[string]string{
+	"transfer_to_flow": "who enters by one is not told from whom a request brings",
+	"start_broadcast":  "broadcasts are not played",
+	"inbound_call":     "nobody takes calls",
 }
 
 // triggerKinds is the same for entry points.

@@ -67,7 +67,7 @@ func TestEveryTypeTakesPart(t *testing.T) {
 			t.Fatalf("the schema of %s lists only %v", c.key, types)
 		}
 		for _, name := range types {
-			if !slices.Contains(c.have, name) {
+			if !slices.Contains(c.have, name) && notSimulated[name] == "" {
 				t.Errorf("%s: %s is not in the simulation: add a line to kinds.go", c.key, name)
 			}
 		}
