@@ -198,8 +198,8 @@ func (tx *txn) verdictOn(w *admission, m *member) *verdict {
 	for _, name := range p.Unset {
 		change.Set = append(change.Set[:len(change.Set):len(change.Set)], flowengine.Attr{Name: name})
 	}
-	if !roomFor(m, change, p.Vars) {
-		return &verdict{Status: Rejected, Reason: RejectedAttribute, Detail: fmt.Sprintf("more than %d bytes would be known of the person", profileBytes)}
+	if err := roomFor(m, change, p.Vars); err != nil {
+		return &verdict{Status: Rejected, Reason: RejectedAttribute, Detail: err.Error()}
 	}
 	if changes(change) {
 		if _, ok := tx.attempt(w.Person, change); !ok {
@@ -243,9 +243,15 @@ func (tx *txn) attempt(id flowengine.PersonID, c flowengine.Cause) (r *flowengin
 	return tx.step(m, c), true
 }
 
-// roomFor tells whether a change and the variables of a run leave the person's
-// records within what the store takes.
-func roomFor(m *member, c *flowengine.Change, vars flowengine.Attrs) bool {
+// roomFor tells why a change and the variables of a run must not be written:
+// the person's records would outgrow what the store takes, or the person would
+// have more addresses than are kept.
+func roomFor(m *member, c *flowengine.Change, vars flowengine.Attrs) error {
+	if c != nil {
+		if k := m.person.Crowded(c.AddAddresses); k != 0 {
+			return fmt.Errorf("%w: a person has at most %d addresses of kind %s", ErrTooLarge, flowengine.MaxOfKind, k)
+		}
+	}
 	profile := len(flowengine.AppendPerson(nil, &m.person))
 	passages := len(flowengine.AppendPassages(nil, &m.passages))
 	if c != nil {
@@ -257,7 +263,10 @@ func roomFor(m *member, c *flowengine.Change, vars flowengine.Attrs) bool {
 			profile += len(a.Value) + 8
 		}
 	}
-	return profile <= profileBytes && passages+attrBytes(vars) <= profileBytes
+	if profile > profileBytes || passages+attrBytes(vars) > profileBytes {
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, profileBytes)
+	}
+	return nil
 }
 
 func attrBytes(all flowengine.Attrs) (n int) {

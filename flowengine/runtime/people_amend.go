@@ -111,8 +111,8 @@ func (rt *Runtime) Amend(ctx context.Context, who Who, c *flowengine.Change) (Ac
 		}
 	}
 	err = rt.on(ctx, Who{ID: id}, "amend", func(tx *txn, m *member) error {
-		if !roomFor(m, c, nil) {
-			return ErrTooLarge
+		if err := roomFor(m, c, nil); err != nil {
+			return err
 		}
 		tx.step(m, c)
 		for _, a := range c.DropAddresses {
@@ -151,8 +151,8 @@ func (rt *Runtime) Happen(ctx context.Context, who Who, e *flowengine.Happened) 
 				return nil
 			}
 		}
-		if !roomFor(m, nil, e.Props) {
-			return ErrTooLarge
+		if err := roomFor(m, nil, e.Props); err != nil {
+			return err
 		}
 		r := tx.step(m, e)
 		acted.Outcome, acted.Refused = r.Outcome, r.Refused

@@ -245,7 +245,7 @@ func FuzzParticipant(f *testing.F) {
 			t.Errorf("%d contacts", len(p.Addresses))
 		}
 		for _, a := range p.Addresses {
-			if err := checkAddress(a); err != nil {
+			if err := a.Check(); err != nil {
 				t.Error(err)
 			}
 		}

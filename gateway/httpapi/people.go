@@ -37,7 +37,7 @@ func (s *Server) peopleRoutes() {
 
 // RefInput names a person in a path.
 type RefInput struct {
-	Ref string `path:"ref" maxLength:"400" doc:"The person: an id, phone:…, email:… or external:…"`
+	Ref string `path:"ref" maxLength:"1100" doc:"The person: an id, phone:…, email:…, push:…, chat:… or external:…"`
 }
 
 type personOutput struct {
@@ -66,7 +66,7 @@ func (s *Server) getPerson(ctx context.Context, in *RefInput) (*personOutput, er
 // personInput is a person as a caller writes it.
 type personInput struct {
 	Body struct {
-		Addresses    []Address                  `json:"addresses" minItems:"1" maxItems:"100" doc:"Addresses: phone, email or external. Of the first, a new person is made."`
+		Addresses    []Address                  `json:"addresses" minItems:"1" maxItems:"100" doc:"Addresses: phone, email, push, chat or external. Of the first, a new person is made."`
 		Attributes   map[string]json.RawMessage `json:"attributes,omitempty" doc:"Attributes to write, by name; null removes one."`
 		Tags         []string                   `json:"tags,omitempty" doc:"Tags to add."`
 		DoNotContact []string                   `json:"do_not_contact,omitempty" enum:"phone,email,push,chat" doc:"Kinds of addresses over which nothing is sent."`
@@ -232,23 +232,14 @@ func readAddresses(given []Address, at string, f *faults) (all []flowengine.Addr
 // kinds reads kinds of addresses.
 func kinds(given []string, at string, f *faults) (all []flowengine.AddressKind) {
 	for i, name := range given {
-		k := kindNamed(name)
-		if k == 0 {
+		k := flowengine.AddressKindNamed(name)
+		if k == 0 || k == flowengine.External {
 			f.at(at+pointer(fmt.Sprint(i)), fmt.Sprintf("%q is none of phone, email, push and chat", clip(name)))
 			continue
 		}
 		all = append(all, k)
 	}
 	return all
-}
-
-func kindNamed(name string) flowengine.AddressKind {
-	for _, k := range []flowengine.AddressKind{flowengine.Phone, flowengine.Email, flowengine.Push, flowengine.Chat} {
-		if k.String() == name {
-			return k
-		}
-	}
-	return 0
 }
 
 type listInput struct {

@@ -121,11 +121,26 @@ func attribute(schema *flowengine.Schema, name string, raw json.RawMessage) (flo
 	if _, err := schema.Coerce(name, nil); err != nil { // not known, or not to be written
 		return flowengine.Value{}, err
 	}
-	v, err := typedValue(raw, schema.Writable(name))
+	t := schema.Writable(name)
+	if t == flowengine.List && len(raw) > 0 && raw[0] == '[' {
+		return listValue(schema, name, raw)
+	}
+	v, err := typedValue(raw, t)
 	if err != nil {
 		return flowengine.Value{}, err
 	}
 	return schema.Coerce(name, v)
+}
+
+// listValue reads a JSON array as the attribute of type list that it is for.
+func listValue(schema *flowengine.Schema, name string, raw json.RawMessage) (flowengine.Value, error) {
+	var items []any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&items); err != nil {
+		return flowengine.Value{}, fmt.Errorf("it is not a JSON value")
+	}
+	return schema.Coerce(name, items)
 }
 
 // properties reads the properties of an event or the variables of a run.
