@@ -127,7 +127,7 @@ func (st *step) edges() {
 				continue
 			}
 			c := ref.entry.Trigger.(conditional).condition()
-			if !st.holds(ref, c, was) && st.holds(ref, c, after) {
+			if !st.holds(ref, c, was) && st.holds(ref, c, after) && (st.other == nil || !st.holds(ref, c, st.other)) {
 				st.fire(ref)
 			}
 		}

@@ -25,6 +25,9 @@ type Result struct {
 	// Happened are the People events to be kept with the person.
 	Happened []Happened
 
+	// Succession is what the history of an absorbed person has to be told apart by.
+	Succession *Succession
+
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
 	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is
 	// "entry" or "refused", and Refused says why.

@@ -98,6 +98,8 @@ func (st *step) apply(c Cause) {
 		st.eject(c)
 	case *Click:
 		st.click(c)
+	case *Absorb:
+		st.absorb(c)
 	}
 }
 
@@ -112,7 +114,8 @@ type step struct {
 	before   *profile                     // nil: nobody watches
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
-	own      Result // what result points at
+	other    *Person // whom the person absorbs, as it was
+	own      Result  // what result points at
 }
 
 // usualEvents is room for what happens in most steps that a cause makes.
@@ -284,7 +287,7 @@ func (st *step) exit(run *Run, reason string) {
 // sendResult counts what a channel did with a message and what that costs, and
 // wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
-	o := r.Origin
+	o := st.ours(r.Origin)
 	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: st.charge(r)}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID
@@ -341,7 +344,7 @@ func (st *step) report(r *Report) {
 	if !r.Final {
 		return
 	}
-	o := r.Origin
+	o := st.ours(r.Origin)
 	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Delivered, m.Failed = r.Delivered, !r.Delivered })
 	if st.waitsForReport(o) {

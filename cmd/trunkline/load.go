@@ -62,7 +62,7 @@ func (l *loader) files() error {
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
 	l.webhooks(doc, s.Webhooks)
 	l.api(doc, &s.API)
-	l.people(doc, s.People)
+	l.people(doc, s.People.Attributes)
 	l.numbers(doc, s.Numbers)
 	l.each(doc, "include", s.Include, l.include)
 	if l.config.schema, err = flowengine.NewSchema(l.attributes...); err != nil {
@@ -199,13 +199,13 @@ func (l *loader) include(f file) {
 	var i included
 	doc := l.parse(f, &i)
 	l.unreadable = l.unreadable || doc.Root() == nil
-	l.people(doc, i.People)
+	l.people(doc, i.People.Attributes)
 	l.numbers(doc, i.Numbers)
 	l.done(doc)
 }
 
-func (l *loader) people(doc *strict.Document, p peopleSettings) {
-	for i, a := range p.Attributes {
+func (l *loader) people(doc *strict.Document, attributes []attributeSettings) {
+	for i, a := range attributes {
 		at := []any{"people", "attributes", i}
 		attribute := flowengine.Attribute{Name: a.Name, Type: flowengine.TypeNamed(a.Type)}
 		if _, err := flowengine.NewSchema(attribute); err != nil {

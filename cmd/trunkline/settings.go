@@ -36,8 +36,12 @@ type settings struct {
 
 // included is a further file.
 type included struct {
-	People  peopleSettings   `yaml:"people" doc:"What is known of people."`
+	People  includedPeople   `yaml:"people" doc:"What is known of people."`
 	Numbers []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
+}
+
+type includedPeople struct {
+	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has."`
 }
 
 type adminSettings struct {
@@ -72,7 +76,8 @@ type messageSettings struct {
 }
 
 type peopleSettings struct {
-	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has (id, phone, email, created)."`
+	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has: id, phone, email, created, firstName, lastName, middleName, address, city, country, gender, birthDate, preferredLanguage, externalId, timezone."`
+	OnConflict string              `yaml:"on_conflict" enum:"merge,reject" default:"merge" doc:"When the contacts of a request or of a row of an import are those of several persons: they are merged into the oldest of them, or that is an error."`
 }
 
 type attributeSettings struct {
@@ -159,5 +164,5 @@ type configuration struct {
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
+	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks), RejectConflicts: c.settings.People.OnConflict == "reject"}
 }

@@ -75,6 +75,11 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 		tx.step(m, &flowengine.Eject{Flow: m.passages.Runs[0].Flow, Reason: "deleted"})
 	}
 	addresses := m.person.Addresses
+	for _, merged := range m.person.Merged {
+		if err := tx.forgetMerged(merged); err != nil {
+			return nil, err
+		}
+	}
 	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
 		return nil, err
 	}
@@ -126,15 +131,24 @@ func (tx *txn) erasePage(id flowengine.PersonID, kind byte, most int) (more bool
 		if t, ok := linkOfToken(key); ok && kind == kindLinkOf {
 			tx.delete(linkKey(t))
 		}
-		if kind == kindMark && len(key) == len(prefix)+18 {
-			body := record.AppendUint(record.AppendBytes(nil, 1, key[len(prefix):len(prefix)+16]), 2, uint64(indexOf(key)))
-			operation := OperationID(key[len(prefix) : len(prefix)+16])
-			if err := tx.relay(&relay{Target: operation.shard(), Kind: relayForget, Body: body}); err != nil {
+		if kind == kindMark {
+			if err := tx.forgetMark(key[len(prefix):]); err != nil {
 				return false, err
 			}
 		}
 	}
 	return more, nil
+}
+
+// forgetMark lets an operation forget who a participant was, of whom that mark
+// was kept: the operation's id, and the index.
+func (tx *txn) forgetMark(mark []byte) error {
+	if len(mark) != 18 {
+		return nil
+	}
+	operation := OperationID(mark[:16])
+	body := record.AppendUint(record.AppendBytes(nil, 1, operation[:]), 2, uint64(indexOf(mark)))
+	return tx.relay(&relay{Target: operation.shard(), Kind: relayForget, Body: body})
 }
 
 // receiveForget removes who a participant was from what is kept of an operation.
@@ -213,7 +227,7 @@ func (tx *txn) receiveUnalias(body []byte) error {
 		return err
 	}
 	current, known := tx.ex.contacts.get(a)
-	if own.leads == id || known && current == id || bytes.Equal(value, id[:]) { // else it is somebody else's by now
+	if own.leads == id && !own.moved || known && current == id || bytes.Equal(value, id[:]) { // else it is somebody else's by now
 		if err := tx.mislead(a); err != nil {
 			return err
 		}

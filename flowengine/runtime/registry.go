@@ -142,6 +142,9 @@ type Publication struct {
 	Tariffs *tariff.Table         // nil: the cost of everything is unknown
 	Links   flowengine.Links      // Secret is set by Publish
 	Hooks   []Hook                // who is told of events
+	// RejectConflicts makes contacts of several persons an error, unless a request
+	// says otherwise; else the persons are merged (rule A2).
+	RejectConflicts bool
 }
 
 // Published tells what a publication changed.
@@ -158,6 +161,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := rt.now()
+	rt.rejectConflicts.Store(p.RejectConflicts)
 	out := new(Published)
 	next := maps.Clone(g.records)
 	configured := map[string]*flowengine.Version{}

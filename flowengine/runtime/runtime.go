@@ -119,6 +119,8 @@ type Runtime struct {
 	// linkSecret makes the tokens of short links.
 	linkSecret []byte
 	hooks      atomic.Pointer[hookSet] // nil: nobody wants to hear of anything
+
+	rejectConflicts atomic.Bool // people.on_conflict: reject
 }
 
 type healthError struct{ err error }

@@ -134,6 +134,7 @@ POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events
 POST /v1/webhooks/replay
+POST /v1/people/{ref}/merge
 PUT /v1/people/{ref}/tags/{tag}
 `
 

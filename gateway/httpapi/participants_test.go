@@ -116,7 +116,7 @@ func TestParticipantsOneByOne(t *testing.T) {
 	for _, tt := range tests {
 		all = append(all, tt.participant)
 	}
-	r := s.report(s.post(Flows, participants, object{"participants": all}).is(202).field("operationId"))
+	r := s.report(s.post(Flows, participants, object{"participants": all, "onConflict": "reject"}).is(202).field("operationId"))
 	for i, tt := range tests {
 		got, status, reason := r.Participants[i], "ACCEPTED", ""
 		if tt.reason != "" {
