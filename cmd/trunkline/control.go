@@ -91,6 +91,7 @@ func (d *daemon) controlHandler() http.Handler {
 	d.controlResults(handle)
 	handle("GET /links", d.listLinks)
 	d.controlWebhooks(handle)
+	d.controlPeople(mux)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

@@ -16,6 +16,8 @@ type txn struct {
 	ex    *executor
 	batch *batch
 	now   time.Time
+	// claimed: the addresses that a step adds lead to the person already.
+	claimed bool
 	// handedOn: another task answers done.
 	handedOn bool
 	// changing is the person whose state in memory a panic leaves half changed.
@@ -260,6 +262,9 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	}
 	tx.keep(m, r)
 	for _, a := range r.AddressesAdded {
+		if tx.claimed {
+			break
+		}
 		if err := tx.alias(a, id); err != nil { // unreachable: what we encode, we decode
 			tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", id.String(), "error", err)
 		}
