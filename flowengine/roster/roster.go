@@ -40,7 +40,8 @@ const (
 	colCreated      = "created"
 	colTags         = "tags"
 	colDoNotContact = "do_not_contact"
-	colIgnored      = "-" // in a mapping: leave the column out
+	colExternalID   = "externalId" // an attribute that is an address too
+	colIgnored      = "-"          // in a mapping: leave the column out
 )
 
 // addressColumns are columns with addresses, by their names.
@@ -91,7 +92,7 @@ func NewColumns(schema *flowengine.Schema, given []string, rename map[string]str
 			wrong = append(wrong, fmt.Sprintf("two columns are %s", meaning))
 		}
 		seen[meaning] = true
-		useful = useful || c.isAddress(meaning)
+		useful = useful || c.isAddress(meaning) || meaning == colExternalID
 		c.means = append(c.means, meaning)
 	}
 	if given != nil && !useful && len(wrong) == 0 {

@@ -73,7 +73,15 @@ func (x *rowReader) cells(cells []string) {
 			x.fail(c.given[i], err.Error())
 			continue
 		}
-		x.change.Set = append(x.change.Set, flowengine.Attr{Name: c.means[i], Value: v})
+		x.set(c.given[i], c.means[i], v)
+	}
+}
+
+// set writes an attribute. The external id finds the person as well.
+func (x *rowReader) set(column, name string, v flowengine.Value) {
+	x.change.Set = append(x.change.Set, flowengine.Attr{Name: name, Value: v})
+	if name == colExternalID && v.Type == flowengine.Text {
+		x.address(column, flowengine.External, v.Str)
 	}
 }
 
@@ -173,7 +181,7 @@ func (x *rowReader) object(raw json.RawMessage) {
 				x.fail(name, err.Error())
 				continue
 			}
-			x.change.Set = append(x.change.Set, flowengine.Attr{Name: meaning, Value: v})
+			x.set(name, meaning, v)
 		}
 	}
 }

@@ -232,8 +232,77 @@ func (tx *txn) receiveUnalias(body []byte) error {
 			return err
 		}
 	}
-	_, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
-	return err
+	if _, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) }); err != nil {
+		return err
+	}
+	return tx.forgetReports(a)
+}
+
+// forgetReports deletes what is kept of delivery reports about messages to an
+// address: those that are expected, and those that came before their message.
+func (tx *txn) forgetReports(a flowengine.Address) error {
+	if a.Kind != flowengine.Phone {
+		return nil
+	}
+	for _, kind := range []byte{kindMessage, kindEarly} {
+		carriers, err := tx.carriersOf(a.Shard(), kind)
+		if err != nil {
+			return err
+		}
+		for _, carrier := range carriers {
+			keys, err := tx.keysBelow(messageKey(a, kind, carrier, ""))
+			if err != nil {
+				return err
+			}
+			for _, key := range keys {
+				if kind == kindEarly && tx.has(key) {
+					tx.ex.early[a.Shard()]--
+				}
+				tx.delete(key)
+			}
+		}
+	}
+	return nil
+}
+
+// carriersOf lists the carriers of which a shard has records of a kind whose keys
+// begin with the carrier.
+func (tx *txn) carriersOf(s flowengine.Shard, kind byte) (carriers []string, err error) {
+	prefix := appendPrefix(nil, s, kind)
+	from := bytes.Clone(prefix)
+	for found := true; found; {
+		found = false
+		err := tx.ex.rt.store.Scan(prefix, from, func(key, _ []byte) bool {
+			carrier, _, _ := bytes.Cut(key[len(prefix):], []byte{0})
+			carriers = append(carriers, string(carrier))
+			from = append(append(bytes.Clone(prefix), carrier...), 1) // behind all of this carrier
+			found = true
+			return false
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return carriers, nil
+}
+
+// keysBelow lists the keys with a prefix, also those that are not durable yet.
+func (tx *txn) keysBelow(prefix []byte) (keys [][]byte, err error) {
+	err = tx.ex.rt.store.Scan(prefix, nil, func(key, _ []byte) bool {
+		keys = append(keys, bytes.Clone(key))
+		return true
+	})
+	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
+		if b == nil {
+			continue
+		}
+		for op := range b.writes.Ops() {
+			if bytes.HasPrefix(op.Key, prefix) {
+				keys = append(keys, bytes.Clone(op.Key))
+			}
+		}
+	}
+	return keys, err
 }
 
 // gone answers for a person who was erased although an address still leads to
