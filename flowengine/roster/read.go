@@ -50,7 +50,7 @@ func NewReader(r io.Reader, f Format) (*Reader, error) {
 		return x, nil
 	}
 	row, err := x.Next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty; its first line has to name the columns")
 	}
 	if err != nil {
@@ -135,7 +135,7 @@ func (x *Reader) csvError(err error) error {
 func (x *Reader) nextObject() (*Row, error) {
 	for {
 		line, err := x.line()
-		if err != nil && (err != io.EOF || len(line) == 0) {
+		if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
 			return nil, err
 		}
 		at := x.place.Line
