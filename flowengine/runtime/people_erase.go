@@ -256,7 +256,7 @@ func (tx *txn) forgetReports(a flowengine.Address) error {
 			}
 			for _, key := range keys {
 				if kind == kindEarly && tx.has(key) {
-					tx.ex.early[a.Shard()]--
+					tx.ex.early.add(a.Shard(), carrier, -1)
 				}
 				tx.delete(key)
 			}

@@ -322,12 +322,7 @@ func fanOut[T any](ctx context.Context, rt *Runtime, name string, items []T, sha
 	}
 	var failed error
 	for range parts {
-		select {
-		case err := <-done:
-			failed = firstError(failed, err)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		failed = firstError(failed, rt.await(ctx, done))
 	}
 	return failed
 }
