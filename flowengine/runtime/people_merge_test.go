@@ -167,6 +167,52 @@ func TestMergeCounts(t *testing.T) {
 	})
 }
 
+// U1, A2: a click on a link that was sent to a person before the merger is the
+// survivor's, and whoever clicked as two persons counts once. Erasing the survivor
+// forgets the links.
+func TestMergeClicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for n := range 4 {
+			w := start(t, memory.New(), Options{}, offer)
+			var tokens []flowengine.LinkToken
+			var people []flowengine.PersonID
+			for _, a := range []flowengine.Address{phoneOf(2 * n), phoneOf(2*n + 1), phoneOf(100 + n)} {
+				w.must(w.inbound(w.arrival(a.Value, "shop")))
+				synctest.Wait()
+				tokens = append(tokens, w.token())
+				people = append(people, w.profile(a).Person.ID)
+				time.Sleep(time.Millisecond)
+			}
+			w.must(w.click(tokens[0], false))
+			w.must(w.click(tokens[1], false))
+			survivor, err := w.rt.Merge(t.Context(), people)
+			w.must(err)
+			expect(t, "survivor", survivor, people[0])
+			w.must(w.click(tokens[1], false))
+			w.must(w.click(tokens[2], false))
+			time.Sleep(time.Second)
+			synctest.Wait()
+			c := w.counts("offer", "send")
+			expect(t, "clicks", c.Clicks, 4)
+			expect(t, "persons who clicked", c.Clickers, 1)
+			p := w.profile(phoneOf(100 + n))
+			expect(t, "tagged by the click", p.Person.HasTag(flowengine.NewTag("curious")), true)
+			expect(t, "runs", len(p.Passages.Runs), 0)
+			w.onlyPersons(survivor)
+			w.recount()
+			_, err = w.rt.Erase(t.Context(), Who{ID: survivor})
+			w.must(err)
+			synctest.Wait()
+			for _, token := range tokens {
+				if _, err := w.rt.Link(token); !errors.Is(err, ErrNotFound) {
+					t.Errorf("a link of an erased person: %v", err)
+				}
+			}
+			w.must(w.stop())
+		}
+	})
+}
+
 // A2: on_conflict: reject, of the request or of all.
 func TestMergeRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
