@@ -138,7 +138,7 @@ func (st *step) edges() {
 				continue
 			}
 			c := ref.entry.Trigger.(conditional).condition()
-			if st.holds(ref, c, after) && !st.holds(ref, c, was) {
+			if st.holds(ref, c, after) && !st.holds(ref, c, was) && (st.other == nil || !st.holds(ref, c, st.other)) {
 				st.fire(ref)
 			}
 		}

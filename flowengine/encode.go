@@ -1,7 +1,6 @@
 package flowengine
 
 import (
-	"fmt"
 	"time"
 
 	"trunkline/flowengine/record"
@@ -25,6 +24,9 @@ func AppendPerson(b []byte, p *Person) []byte {
 	}
 	for _, k := range p.DoNotContact {
 		b = record.AppendUint(b, 5, uint64(k))
+	}
+	for i := range p.Merged {
+		b = record.AppendBytes(b, 6, p.Merged[i][:])
 	}
 	return b
 }
@@ -73,6 +75,10 @@ func DecodePerson(b []byte, p *Person, other func(record.Field) error) error {
 			return err
 		case 5:
 			p.DoNotContact = append(p.DoNotContact, AddressKind(f.Uint))
+		case 6:
+			id, err := decodePersonID(f.Bytes)
+			p.Merged = append(p.Merged, id)
+			return err
 		}
 		return nil
 	})
@@ -305,6 +311,7 @@ func appendMembership(b []byte, m *Membership) []byte {
 	b = record.AppendString(b, 8, m.Fired)
 	b = record.AppendTime(b, 9, m.Mustered)
 	b = record.AppendBool(b, 10, m.Contacted)
+	b = appendAbsorbed(b, 12, m.Absorbed)
 	for i := range m.Goals {
 		g := &m.Goals[i]
 		b = record.AppendNested(b, 7, func(b []byte) []byte {
@@ -348,6 +355,10 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.Mustered = f.Time()
 		case 10:
 			m.Contacted = f.Bool()
+		case 12:
+			a, err := decodeAbsorbed(f.Bytes)
+			m.Absorbed = append(m.Absorbed, a)
+			return err
 		case 7:
 			m.Goals = append(m.Goals, GoalState{})
 			return decodeGoalState(f.Bytes, &m.Goals[len(m.Goals)-1])
@@ -408,10 +419,9 @@ func DecodeOrigin(b []byte, o *Origin) error {
 	return record.Decode(b, "origin", func(f record.Field) error {
 		switch f.Num {
 		case 1:
-			if len(f.Bytes) != len(o.Person) {
-				return fmt.Errorf("%w: a person id of %d bytes", record.ErrDamaged, len(f.Bytes))
-			}
-			copy(o.Person[:], f.Bytes)
+			var err error
+			o.Person, err = decodePersonID(f.Bytes)
+			return err
 		case 2:
 			o.Flow = string(f.Bytes)
 		case 3:

@@ -38,6 +38,9 @@ func TestPersonRoundTrip(t *testing.T) {
 			want.AddTag(NewTag(rapid.StringMatching(`[A-Za-z]{1,200}`).Draw(t, "tag")))
 		}
 		want.Block(Email)
+		for n := range rapid.IntRange(0, 3).Draw(t, "merged") {
+			want.Merged = append(want.Merged, NewPersonID(Address{Phone, "385911"}, uint64(n)))
+		}
 		var got Person
 		if err := DecodePerson(AppendPerson(nil, &want), &got, nil); err != nil {
 			t.Fatal(err)
@@ -66,6 +69,7 @@ func TestPassagesRoundTrip(t *testing.T) {
 		m.Entries, m.LastExit = 9, drawTime(t, "exit")
 		m.Recent = append(m.Recent, drawTime(t, "recent"))
 		m.visit(rapid.Uint32().Draw(t, "mark"))
+		m.Absorbed = append(m.Absorbed, Absorbed{NewPersonID(Address{Phone, "385911"}, 1), rapid.Uint32().Draw(t, "offset")})
 		want.Heard = append(want.Heard, Digest{Sum: rapid.Uint64().Draw(t, "sum"), At: drawTime(t, "heard at")})
 		var got Passages
 		if err := DecodePassages(AppendPassages(nil, &want), &got); err != nil {
@@ -75,6 +79,16 @@ func TestPassagesRoundTrip(t *testing.T) {
 			t.Fatalf("got %+v\nwant %+v", got, want)
 		}
 	})
+}
+
+func TestSuccessionRoundTrip(t *testing.T) {
+	want := &Succession{Flows: []FlowSuccession{
+		{Flow: "a", Offset: 7, Visited: []uint32{0, 5, 1 << 31}, Clicked: []uint32{5}, Contacted: true, Goals: []GoalSuccession{{"g", 7, "ab/branch_1", true}, {"h", 0, "", false}}}, {Flow: "b"},
+	}}
+	got, err := DecodeSuccession(AppendSuccession(nil, want))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
 }
 
 // What an event has in common with the one before it is written once, and comes
@@ -117,7 +131,8 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var o Origin
 		_, err := DecodeEvents(b, nil)
-		for _, err := range []error{err, DecodePerson(b, new(Person), nil), DecodePassages(b, new(Passages)), DecodeOrigin(b, &o)} {
+		_, err2 := DecodeSuccession(b)
+		for _, err := range []error{err, err2, DecodePerson(b, new(Person), nil), DecodePassages(b, new(Passages)), DecodeOrigin(b, &o)} {
 			if err != nil && !errors.Is(err, record.ErrDamaged) {
 				t.Fatalf("%v does not wrap ErrDamaged", err)
 			}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
-
-	"trunkline/keyword"
 )
 
 // Shards is the fixed number of shards that persons are hashed to. It is part
@@ -83,31 +81,6 @@ func (k AddressKind) String() string {
 type Address struct {
 	Kind  AddressKind
 	Value string
-}
-
-// ParseAddress reads an e-mail address or a phone number as people write them.
-// A prefix phone:, email: or external: says which kind it is.
-func ParseAddress(s string) Address {
-	s = strings.TrimSpace(s)
-	if kind, value, ok := strings.Cut(s, ":"); ok {
-		switch kind {
-		case "phone":
-			return Address{Phone, keyword.Number(value)}
-		case "external":
-			return Address{External, value}
-		case "email":
-			return emailAddress(value)
-		}
-	}
-	if strings.LastIndexByte(s, '@') > 0 {
-		return emailAddress(s)
-	}
-	return Address{Phone, keyword.Number(s)}
-}
-
-func emailAddress(s string) Address {
-	at := strings.LastIndexByte(s, '@') + 1
-	return Address{Email, s[:at] + strings.ToLower(s[at:])}
 }
 
 // Shard is the shard that keeps the record which leads from the address to its

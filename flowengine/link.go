@@ -151,7 +151,7 @@ const clickedURLMost = 200
 // click counts a click, tells the run that the message belongs to, and lets it
 // be a People event.
 func (st *step) click(c *Click) {
-	o := c.Origin
+	o := st.ours(c.Origin)
 	first := false
 	if o.Flow != "" && o.Element != "" {
 		first = st.passages.Membership(o.Flow).click(ElementMark(o.Element))

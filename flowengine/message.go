@@ -160,6 +160,5 @@ func (x *Passage) zone() *time.Location {
 	return x.Version.Settings.zone()
 }
 
-// attrTimezone is an attribute that operators may declare: the IANA name of the
-// zone in which a person lives.
+// attrTimezone is the IANA name of the zone in which a person lives.
 const attrTimezone = "timezone"

@@ -17,6 +17,8 @@ type Person struct {
 	Tags      []Tag
 	// DoNotContact lists the kinds of address over which nothing may be sent.
 	DoNotContact []AddressKind
+	// Merged are the ids of persons who were merged into this one (rule A2).
+	Merged []PersonID
 	// Segments are those that the person is in, ordered. They are stored apart
 	// from the profile, with Look.
 	Segments []string

@@ -33,6 +33,8 @@ type Result struct {
 
 	// contacts are channels on which something was sent that somebody watches.
 	contacts []string
+	// Succession is what the history of an absorbed person has to be told apart by.
+	Succession *Succession
 
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
 	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is

@@ -51,6 +51,7 @@ var standards = map[string]standard{
 	attrBirthDate:       {typ: Date},
 	"preferredLanguage": {typ: Text, limit: 35, fit: languageTag},
 	"externalId":        {typ: Text, limit: 256},
+	attrTimezone:        {typ: Text, limit: 64, fit: zoneName},
 }
 
 // languageTag writes a language as BCP 47 does: hr, pt-BR.
@@ -60,6 +61,14 @@ func languageTag(s string) (string, error) {
 		return "", errors.New("a language such as hr or pt-BR is expected (BCP 47)")
 	}
 	return tag.String(), nil
+}
+
+// zoneName takes the name of a time zone as it is.
+func zoneName(s string) (string, error) {
+	if _, err := time.LoadLocation(s); err != nil || s == "Local" {
+		return "", errors.New("the name of a time zone such as Europe/Zagreb is expected (IANA)")
+	}
+	return s, nil
 }
 
 var attributeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)

@@ -71,6 +71,8 @@ type Membership struct {
 	Contacted bool
 	// Progress is how far combinations of events have come, by entry point.
 	Progress []Progress
+	// Absorbed are the memberships of persons who were merged into this one.
+	Absorbed []Absorbed
 }
 
 // Progress is how far a combination of events has come at one entry point.

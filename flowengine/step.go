@@ -106,6 +106,8 @@ func (st *step) apply(c Cause) {
 		st.click(c)
 	case *Migrate:
 		st.migrate(c)
+	case *Absorb:
+		st.absorb(c)
 	}
 }
 
@@ -124,6 +126,7 @@ type step struct {
 	view     View                         // of conditions outside of runs
 	within   []string                     // flows that the person was inside of when the step began
 	executed int
+	other    *Person    // whom the person absorbs, as it was
 	asked    []transfer // of runs that stand at one
 	own      Result     // what result points at
 }
@@ -323,7 +326,7 @@ func (st *step) exit(run *Run, reason string) {
 // sendResult counts what a channel did with a message and what that costs, and
 // wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
-	o := r.Origin
+	o := st.ours(r.Origin)
 	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: st.charge(r)}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID
@@ -380,7 +383,7 @@ func (st *step) report(r *Report) {
 	if !r.Final {
 		return
 	}
-	o := r.Origin
+	o := st.ours(r.Origin)
 	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Delivered, m.Failed = r.Delivered, !r.Delivered })
 	if st.waitsForReport(o) {

@@ -3,9 +3,11 @@ package flowengine
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Type is the type of an attribute or variable. The numbers are stored.
@@ -40,7 +42,7 @@ func TypeNamed(name string) Type {
 
 // Limits of one value.
 const (
-	MaxText      = 4096 // bytes of a text, and of a list in its stored form
+	MaxText      = 4096 // characters of a text; bytes of a list in its stored form
 	MaxListItems = 100
 )
 
@@ -212,8 +214,11 @@ func coerceFloat(f float64, t Type) (Value, error) {
 
 func coerceText(s string, t Type) (Value, error) {
 	if t == Text {
-		if len(s) > MaxText {
-			return Value{}, &CoerceError{t, shorten(s), fmt.Sprintf("it is longer than %d bytes", MaxText)}
+		switch {
+		case len(s) > MaxText && utf8.RuneCountInString(s) > MaxText:
+			return Value{}, &CoerceError{t, shorten(s), fmt.Sprintf("it is longer than %d characters", MaxText)}
+		case !utf8.ValidString(s):
+			return Value{}, &CoerceError{t, strings.ToValidUTF8(shorten(s), "�"), "it is not UTF-8"}
 		}
 		if s == "" {
 			return Value{}, nil
@@ -249,13 +254,13 @@ func coerceText(s string, t Type) (Value, error) {
 	case Date:
 		d, err := time.Parse(time.DateOnly, s)
 		if err != nil {
-			return fail("a day as YYYY-MM-DD is expected")
+			return fail(noDay(s, "a day as YYYY-MM-DD is expected"))
 		}
 		return DateValue(d), nil
 	case DateTime:
 		at, err := time.Parse(time.RFC3339, s)
 		if err != nil {
-			return fail("an instant as 2006-01-02T15:04:05Z is expected")
+			return fail(noDay(s, "an instant as 2006-01-02T15:04:05Z is expected"))
 		}
 		return DateTimeValue(at), nil
 	case List:
@@ -266,6 +271,28 @@ func coerceText(s string, t Type) (Value, error) {
 		return coerceList(items, t)
 	}
 	return fail("it has no type")
+}
+
+var dayForm = regexp.MustCompile(`^([0-9]{4})-([0-9]{2})-([0-9]{2})(?:$|T)`)
+
+// noDay says why a text is no date: one that the calendar does not have is
+// something else than one in another form.
+func noDay(s, expected string) string {
+	m := dayForm.FindStringSubmatch(s)
+	if m == nil {
+		return expected
+	}
+	month, _ := strconv.Atoi(m[2]) // digits
+	switch {
+	case month < 1 || month > 12:
+		return fmt.Sprintf("there is no month %s; %s", m[2], expected)
+	case m[3] == "00":
+		return "there is no day 00; " + expected
+	}
+	if _, err := time.Parse(time.DateOnly, m[1]+"-"+m[2]+"-"+m[3]); err != nil {
+		return fmt.Sprintf("%s %s has no day %s", time.Month(month), m[1], m[3])
+	}
+	return expected
 }
 
 // parseDecimal reads a decimal number of at most six places into millionths, exactly.

@@ -77,6 +77,7 @@ func TestListRoundTrip(t *testing.T) {
 	})
 }
 
+// A3: what is wrong with an attribute is said in words.
 func TestSchemaCoerce(t *testing.T) {
 	schema := testSchema(t)
 	long := func(n int) string { return strings.Repeat("č", n) }
@@ -93,6 +94,10 @@ func TestSchemaCoerce(t *testing.T) {
 		{"birthDate", "1990-12-31", "1990-12-31"}, {"birthDate", "31.12.1990", `a day as YYYY-MM-DD is expected`},
 		{"preferredLanguage", "HR", "hr"}, {"preferredLanguage", "pt_br", "pt-BR"}, {"preferredLanguage", "zh-Hant-TW", "zh-Hant-TW"},
 		{"preferredLanguage", "english", `"english" is not a text: a language such as hr or pt-BR is expected (BCP 47)`},
+		{"timezone", "Europe/Zagreb", "Europe/Zagreb"}, {"timezone", "Zagreb", `"Zagreb" is not a text: the name of a time zone such as Europe/Zagreb is expected (IANA)`},
+		{"birthDate", "1990-02-30", `"1990-02-30" is not a date: February 1990 has no day 30`}, {"birthDate", "1990-13-01", `there is no month 13; a day as YYYY-MM-DD is expected`},
+		{"birthDate", "2023-02-29", `February 2023 has no day 29`}, {"birthDate", "2024-02-29", "2024-02-29"},
+		{"gender", "x\xff", `it is not UTF-8`}, {"shoeSize", "4 2", `"4 2" is not a whole_number: digits without a point are expected`},
 		{"preferredLanguage", "", ""}, {"shoeSize", "42", "42"}, {"firstName", nil, ""},
 		{"shoeSzie", 1, `there is no attribute "shoeSzie" (did you mean "shoeSize"?)`},
 		{"phone", "1", `attribute "phone" belongs to every person and cannot be set`},

@@ -114,6 +114,13 @@ func (d *daemon) controlAPI(handle func(pattern string, f func(r *http.Request) 
 		}
 		return d.amendPerson(r.Context(), r.PathValue("ref"), &a)
 	})
+	handle("POST /people/{ref}/merge", func(r *http.Request) (any, error) {
+		var with []string
+		if err := decodeTool(r, &with); err != nil {
+			return nil, err
+		}
+		return d.mergePeople(r.Context(), append([]string{r.PathValue("ref")}, with...))
+	})
 	handle("DELETE /people/{ref}", func(r *http.Request) (any, error) {
 		who, err := httpapi.Reference(r.PathValue("ref"))
 		if err != nil {

@@ -178,49 +178,6 @@ func newEvent(o *options) *cobra.Command {
 	return event
 }
 
-func newPersonSet(o *options) *cobra.Command {
-	var a toolAmendment
-	set := &cobra.Command{
-		Use: "set PERSON [ATTRIBUTE=VALUE]…", Short: "Write attributes and tags of a person", Args: cobra.MinimumNArgs(1),
-		Long:    "Write attributes and tags of a person. An attribute with nothing after = is removed.",
-		Example: "  trunkline person set 385911234567 shoeSize=42 --tag vip --untag new",
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if a.Attributes, err = pairs(args[1:]); err != nil {
-				return err
-			}
-			var p personView
-			if err := o.call(cmd.Context(), "PATCH", "/people/"+url.PathEscape(args[0]), &a, &p); err != nil {
-				return err
-			}
-			return printPerson(cmd.OutOrStdout(), &p)
-		},
-	}
-	set.Flags().StringSliceVar(&a.Tags, "tag", nil, "tag to add")
-	set.Flags().StringSliceVar(&a.Untags, "untag", nil, "tag to remove")
-	set.Flags().BoolVar(&a.Create, "create", false, "make the person if nobody is known by the address")
-	return set
-}
-
-func newPersonErase(o *options) *cobra.Command {
-	sure := false
-	erase := &cobra.Command{
-		Use: "erase PERSON", Short: "Forget a person: profile, addresses, history, events, what was not sent yet", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !sure {
-				return errors.New("this can't be undone; say --yes when it shall be")
-			}
-			var a actedView
-			if err := o.call(cmd.Context(), "DELETE", "/people/"+url.PathEscape(args[0]), nil, &a); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is forgotten\n", a.Person)
-			return nil
-		},
-	}
-	erase.Flags().BoolVar(&sure, "yes", false, "really erase")
-	return erase
-}
-
 // printEntries shows how to call a flow's entry points of the Flow API.
 func printEntries(w io.Writer, entries []httpapi.Entry) {
 	for _, e := range entries {

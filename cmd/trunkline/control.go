@@ -100,6 +100,7 @@ func (d *daemon) controlHandler() http.Handler {
 	handle("GET /links", d.listLinks)
 	d.controlWebhooks(handle)
 	d.controlSegments(handle)
+	d.controlPeople(mux)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

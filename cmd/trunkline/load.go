@@ -64,7 +64,7 @@ func (l *loader) files() error {
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
 	l.webhooks(doc, s.Webhooks)
 	l.api(doc, &s.API)
-	l.people(doc, s.People)
+	l.people(doc, s.People.Attributes)
 	l.numbers(doc, s.Numbers)
 	l.named(doc, s.Segments)
 	l.each(doc, "include", s.Include, l.include)
@@ -204,7 +204,7 @@ func (l *loader) include(f file) {
 	var i included
 	doc := l.parse(f, &i)
 	l.unreadable = l.unreadable || doc.Root() == nil
-	l.people(doc, i.People)
+	l.people(doc, i.People.Attributes)
 	l.numbers(doc, i.Numbers)
 	l.named(doc, i.Segments)
 	l.written[len(l.written)-1].last = true
@@ -252,8 +252,8 @@ func (l *loader) segments() {
 	}
 }
 
-func (l *loader) people(doc *strict.Document, p peopleSettings) {
-	for i, a := range p.Attributes {
+func (l *loader) people(doc *strict.Document, attributes []attributeSettings) {
+	for i, a := range attributes {
 		at := []any{"people", "attributes", i}
 		attribute := flowengine.Attribute{Name: a.Name, Type: flowengine.TypeNamed(a.Type)}
 		if _, err := flowengine.NewSchema(attribute); err != nil {

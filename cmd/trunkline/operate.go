@@ -160,27 +160,6 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-func newPerson(o *options) *cobra.Command {
-	person := &cobra.Command{Use: "person", Short: "Look at, change and erase the people the daemon knows"}
-	asJSON := false
-	show := &cobra.Command{
-		Use: "show PHONE|ID", Short: "Show a person: attributes, tags, flows, history", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var p personView
-			if err := o.call(cmd.Context(), "GET", "/people/"+url.PathEscape(args[0]), nil, &p); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), p)
-			}
-			return printPerson(cmd.OutOrStdout(), &p)
-		},
-	}
-	show.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	person.AddCommand(show, newPersonSet(o), newPersonErase(o))
-	return person
-}
-
 func printPerson(w io.Writer, p *personView) error {
 	fmt.Fprintf(w, "%s, known since %s\n", p.ID, local(p.Created))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

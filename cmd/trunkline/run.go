@@ -89,7 +89,7 @@ Now, from another terminal in the same folder:
 
   %[1]s simulate smpp START      # text START like a phone, and see the answer
   %[1]s simulate smpp 42         # answer with a shoe size
-  %[1]s person show 385911234567 # the size is stored with the person
+  %[1]s people show 385911234567 # the size is stored with the person
   %[1]s flow show shoe-offer     # who went where, and what was sent
 
 Ctrl-C stops. `+"`%[1]s init my-gateway`"+` writes this example to a folder, for you to change.

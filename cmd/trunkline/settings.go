@@ -39,9 +39,13 @@ type segmentSettings = []flowengine.PeopleSegment
 
 // included is a further file.
 type included struct {
-	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
+	People   includedPeople   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 	Segments segmentSettings  `yaml:"segments" max:"1000" doc:"Conditions on people with a name, which flows look at and tools list."`
+}
+
+type includedPeople struct {
+	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has."`
 }
 
 type adminSettings struct {
@@ -76,7 +80,8 @@ type messageSettings struct {
 }
 
 type peopleSettings struct {
-	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has (id, phone, email, created)."`
+	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has: id, phone, email, created, firstName, lastName, middleName, address, city, country, gender, birthDate, preferredLanguage, externalId, timezone."`
+	OnConflict string              `yaml:"on_conflict" enum:"merge,reject" default:"merge" doc:"When the contacts of a request or of a row of an import are those of several persons: they are merged into the oldest of them, or that is an error."`
 }
 
 type attributeSettings struct {
@@ -164,5 +169,8 @@ type configuration struct {
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
+	return runtime.Publication{
+		Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks),
+		RejectConflicts: c.settings.People.OnConflict == "reject",
+	}
 }

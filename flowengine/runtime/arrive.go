@@ -35,6 +35,10 @@ func (tx *txn) arrive(a *Arrival, done func(error)) error {
 // another executor it must not be lost.
 func (tx *txn) consume(a *Arrival, done func(error), kept bool) error {
 	m, err := tx.personAt(a.From)
+	if kept && errors.Is(err, errMerging) {
+		tx.hearLater(a)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -55,10 +59,12 @@ func (tx *txn) consume(a *Arrival, done func(error), kept bool) error {
 // in another one's shard.
 func (tx *txn) hearAs(id flowengine.PersonID, a *Arrival) error {
 	m, err := tx.member(id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !m.exists {
+	case m.moved:
+		return errMerging
+	case !m.exists:
 		return tx.gone(a.From, id)
 	}
 	tx.hear(m, a)
@@ -67,6 +73,11 @@ func (tx *txn) hearAs(id flowengine.PersonID, a *Arrival) error {
 
 func appendArrival(id flowengine.PersonID, a *Arrival) []byte {
 	return record.AppendNested(record.AppendBytes(nil, 1, id[:]), 2, a.append)
+}
+
+// hearLater lets a message that was acknowledged wait for a merger to end.
+func (tx *txn) hearLater(a *Arrival) {
+	tx.post(&relay{Target: a.From.Shard(), Kind: relayArrival, Body: appendArrival(flowengine.PersonID{}, a)}, tx.now.Add(notYet))
 }
 
 // receiveArrival is consume in the shard of the person.
@@ -85,9 +96,16 @@ func (tx *txn) receiveArrival(body []byte) error {
 	if err != nil {
 		return err
 	}
+	if id.IsZero() {
+		return tx.consume(&a, nil, true)
+	}
 	m, err := tx.member(id)
 	if err != nil {
 		return err
+	}
+	if m.moved {
+		tx.hearLater(&a)
+		return nil
 	}
 	if !m.exists { // erased on the way: nobody is there to ask for it again
 		return nil

@@ -12,7 +12,7 @@ import (
 
 // Audit reads a whole store and lists where its records contradict each other.
 // There is nothing to list in any state that a batch has left, as long as no
-// history is older than Options.History and nobody was erased. each, which may
+// history is older than Options.History and nobody was erased or merged. each, which may
 // be nil, sees everybody with the whole history, and lists what it finds.
 func Audit(store storage.Reader, each func(*Profile) []string) (problems []string, err error) {
 	for s := range flowengine.Shard(flowengine.Shards) {

@@ -75,6 +75,7 @@ type member struct {
 	apart    bool                // the passages are in a record of their own
 	first    flowengine.Address  // of a person who is being made
 	leads    flowengine.PersonID // a signpost stands here, to that person
+	moved    bool                // it stands for a person who was merged into that one
 	// events are the person's People events: those noted since the person came
 	// into memory, and, once recalled, those of before.
 	events   []remembered

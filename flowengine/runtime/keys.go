@@ -45,6 +45,8 @@ const (
 	kindHappened = 'h' // time, sequence → People event
 	kindLog      = 'l' // time, sequence → history
 	kindLinkOf   = 'u' // message, token → empty: the short links of a message
+
+	kindSuccession = 's' // of a person who was merged → how records go on to the survivor
 )
 
 // metaShard holds what belongs to no person; it is beyond the persons' shards.
@@ -91,12 +93,15 @@ func signpost(id flowengine.PersonID) []byte { return append([]byte{signpostMark
 
 // readSignpost reads a signpost; ok is false for a profile.
 func readSignpost(value []byte) (id flowengine.PersonID, ok bool) {
-	if len(value) != 1+len(id) || value[0] != signpostMark {
+	if len(value) < 1+len(id) || len(value) > 2+len(id) || value[0] != signpostMark {
 		return id, false
 	}
 	copy(id[:], value[1:])
 	return id, true
 }
+
+// isGrave tells a grave from the signpost of an address.
+func isGrave(value []byte) bool { return len(value) == 2+len(flowengine.PersonID{}) }
 
 func addressKey(a flowengine.Address) []byte {
 	b := append(appendPrefix(nil, a.Shard(), kindAddress), byte(a.Kind))

@@ -140,12 +140,53 @@ func (tx *txn) click(t flowengine.LinkToken, preview bool) error {
 	}
 	l.Last = tx.now
 	tx.putLink(l)
-	m, err := tx.member(l.Origin.Person)
-	if err != nil || !m.exists {
+	return tx.tellClick(&flowengine.Click{Link: t, Message: l.Message, Origin: l.Origin, URL: l.URL, Data: l.Data, At: tx.now}, l.Origin.Person, time.Time{})
+}
+
+// tellClick lets the flows of a person know of a click. The person may have been
+// merged into the one at whom it is told.
+func (tx *txn) tellClick(c *flowengine.Click, at flowengine.PersonID, until time.Time) error {
+	return tx.told(at, c.Origin.Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
+		b := record.AppendBytes(nil, 1, at[:])
+		b = record.AppendTime(b, 2, until)
+		b = record.AppendUint(b, 3, uint64(c.Link))
+		b = record.AppendString(b, 4, c.Message)
+		b = record.AppendNested(b, 5, func(b []byte) []byte { return flowengine.AppendOrigin(b, &c.Origin) })
+		b = record.AppendString(b, 6, c.URL)
+		b = record.AppendTime(b, 7, c.At)
+		return &relay{Target: at.Shard(), Kind: relayClick, Body: flowengine.AppendData(b, 8, c.Data)}
+	})
+}
+
+func (tx *txn) receiveClick(body []byte) error {
+	c := new(flowengine.Click)
+	var at flowengine.PersonID
+	var until time.Time
+	err := record.Decode(body, "click", func(f record.Field) (err error) {
+		switch f.Num {
+		case 1:
+			copy(at[:], f.Bytes)
+		case 2:
+			until = f.Time()
+		case 3:
+			c.Link = flowengine.LinkToken(f.Uint)
+		case 4:
+			c.Message = string(f.Bytes)
+		case 5:
+			err = flowengine.DecodeOrigin(f.Bytes, &c.Origin)
+		case 6:
+			c.URL = string(f.Bytes)
+		case 7:
+			c.At = f.Time()
+		case 8:
+			err = flowengine.DecodeData(f.Bytes, &c.Data)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	tx.step(m, &flowengine.Click{Link: t, Message: l.Message, Origin: l.Origin, URL: l.URL, Data: l.Data, At: tx.now})
-	return nil
+	return tx.tellClick(c, at, until)
 }
 
 // LinksOf lists the short links of a message.

@@ -69,6 +69,9 @@ type Operation struct {
 	Notify       string // address to be told when all is done; may be empty
 	Callback     string // what the requester wants to hear again
 	Participants []Participant
+	// OnConflict says what becomes of a participant whose contacts are those of
+	// several persons.
+	OnConflict Conflict
 }
 
 // Once makes a request act once: Key is the digest of the idempotency key and of
@@ -150,7 +153,7 @@ func (rt *Runtime) Accept(ctx context.Context, op *Operation, once *Once) (Opera
 		}
 		head := operationRecord{
 			Flow: op.Flow, Entry: op.Entry, Notify: op.Notify, Callback: op.Callback,
-			Accepted: tx.now, Expires: expires, Total: len(op.Participants),
+			Accepted: tx.now, Expires: expires, Total: len(op.Participants), Reject: rt.rejects(op.OnConflict),
 		}
 		tx.put(operationKey(id), head.append(nil), expires)
 		tx.remember(once, id[:])
@@ -279,7 +282,7 @@ func (tx *txn) begin(id OperationID, head *operationRecord, index int, p *Partic
 		progress.Next = index + 1
 		tx.put(progressKey(id), progress.append(nil), head.Expires)
 	}
-	w := &admission{Operation: id, Index: index, Flow: head.Flow, Entry: head.Entry, Expires: head.Expires, Participant: *p}
+	w := &admission{Operation: id, Index: index, Flow: head.Flow, Entry: head.Entry, Expires: head.Expires, Participant: *p, Reject: head.Reject}
 	switch {
 	case p.Rejected != "":
 		err = tx.tell(w, Rejected, p.Rejected, p.Detail)

@@ -18,6 +18,7 @@ type operationRecord struct {
 	Notify, Callback  string
 	Accepted, Expires time.Time
 	Total             int
+	Reject            bool // contacts of several persons are an error
 }
 
 func (o *operationRecord) append(b []byte) []byte {
@@ -27,7 +28,8 @@ func (o *operationRecord) append(b []byte) []byte {
 	b = record.AppendString(b, 4, o.Callback)
 	b = record.AppendTime(b, 5, o.Accepted)
 	b = record.AppendTime(b, 6, o.Expires)
-	return record.AppendUint(b, 7, uint64(o.Total))
+	b = record.AppendUint(b, 7, uint64(o.Total))
+	return record.AppendBool(b, 8, o.Reject)
 }
 
 func decodeOperation(b []byte) (*operationRecord, error) {
@@ -48,6 +50,8 @@ func decodeOperation(b []byte) (*operationRecord, error) {
 			o.Expires = f.Time()
 		case 7:
 			o.Total = int(f.Uint)
+		case 8:
+			o.Reject = f.Bool()
 		}
 		return nil
 	})

@@ -149,6 +149,7 @@ func TestParticipantsRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		once := invited + "settings: {reenter: false}\n"
 		w := start(t, memory.New(), Options{}, once)
+		w.rt.rejectConflicts.Store(true)
 		w.operation(w.accept(nil, guests(3)...))
 		time.Sleep(time.Second)
 		_, err := w.rt.Remove(t.Context(), Who{Address: phoneOf(1)}, "invited", 0, "api")

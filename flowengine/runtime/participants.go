@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"trunkline/flowengine"
@@ -46,6 +48,10 @@ type admission struct {
 	At      int                 // address in question
 	Person  flowengine.PersonID // zero: nobody yet
 	Missing uint32              // bit i: address i leads to nobody
+	// Others are persons to whom addresses lead besides Person; they are merged
+	// (rule A2), unless Reject says that this is an error.
+	Others []flowengine.PersonID
+	Reject bool
 }
 
 type admissionStage uint8
@@ -68,7 +74,7 @@ func (w *admission) shard() flowengine.Shard {
 func (tx *txn) admit(w *admission) error {
 	for {
 		if s := w.shard(); !tx.ex.owns(s) {
-			return tx.relay(&relay{Target: s, Kind: relayAdmission, Body: w.append(nil)})
+			return tx.relay(&relay{Target: s, Kind: relayAdmission, Body: w.append()})
 		}
 		var settled bool
 		var err error
@@ -80,14 +86,18 @@ func (tx *txn) admit(w *admission) error {
 		default:
 			return tx.enter(w)
 		}
+		if errors.Is(err, errMerging) {
+			tx.post(&relay{Target: w.shard(), Kind: relayAdmission, Body: w.append()}, tx.now.Add(notYet))
+			return nil
+		}
 		if settled || err != nil {
 			return err
 		}
 	}
 }
 
-// lookUp finds whom the address in question leads to. Addresses of several
-// persons are a conflict: profiles are not merged (rule A2, on_conflict: reject).
+// lookUp finds whom the address in question leads to. Persons to whom several
+// addresses lead are merged after that (rule A2).
 func (tx *txn) lookUp(w *admission) (settled bool, err error) {
 	a := w.Participant.Addresses[w.At]
 	id, err := tx.leadsTo(a)
@@ -99,8 +109,11 @@ func (tx *txn) lookUp(w *admission) (settled bool, err error) {
 		w.Missing |= 1 << w.At
 	case w.Person.IsZero():
 		w.Person = id
-	case w.Person != id:
+	case w.Person == id || slices.Contains(w.Others, id):
+	case w.Reject:
 		return true, tx.tell(w, Rejected, RejectedContact, "the contacts are those of several persons")
+	default:
+		w.Others = append(w.Others, id)
 	}
 	if w.At > 0 {
 		w.At--
@@ -119,7 +132,13 @@ func (tx *txn) lookUp(w *admission) (settled bool, err error) {
 	}
 	w.Stage = claiming
 	w.nextMissing()
-	return false, nil
+	if len(w.Others) == 0 {
+		return false, nil
+	}
+	g := &merger{People: append([]flowengine.PersonID{w.Person}, w.Others...)}
+	w.Others = nil
+	g.Then = &relay{Target: w.shard(), Kind: relayAdmission, Body: w.append()}
+	return true, tx.merge(g)
 }
 
 // nextMissing finds the next address to claim; without one, the person enters.
@@ -172,6 +191,15 @@ const sourceFlowAPI = "flow_api"
 // enter writes to the profile and lets the person in. It runs in the person's
 // shard, and the mark that keeps a repetition out is in the same batch (rule E7).
 func (tx *txn) enter(w *admission) error {
+	m, err := tx.member(w.Person)
+	if err != nil {
+		return err
+	}
+	if m.moved {
+		w.Person = m.leads
+		tx.post(&relay{Target: w.shard(), Kind: relayAdmission, Body: w.append()}, tx.now)
+		return nil
+	}
 	mark := markKey(w.Person, w.Operation, w.Index)
 	if value, err := tx.get(mark); err == nil {
 		v, err := decodeVerdict(value)
@@ -179,10 +207,6 @@ func (tx *txn) enter(w *admission) error {
 			return err
 		}
 		return tx.tell(w, v.Status, v.Reason, v.Detail)
-	}
-	m, err := tx.member(w.Person)
-	if err != nil {
-		return err
 	}
 	if !m.exists {
 		return tx.tell(w, Rejected, RejectedError, "the person was erased")
@@ -198,8 +222,8 @@ func (tx *txn) verdictOn(w *admission, m *member) *verdict {
 	for _, name := range p.Unset {
 		change.Set = append(change.Set[:len(change.Set):len(change.Set)], flowengine.Attr{Name: name})
 	}
-	if !roomFor(m, change, p.Vars) {
-		return &verdict{Status: Rejected, Reason: RejectedAttribute, Detail: fmt.Sprintf("more than %d bytes would be known of the person", profileBytes)}
+	if err := roomFor(m, change, p.Vars); err != nil {
+		return &verdict{Status: Rejected, Reason: RejectedAttribute, Detail: err.Error()}
 	}
 	if changes(change) {
 		if _, ok := tx.attempt(w.Person, change); !ok {
@@ -243,9 +267,15 @@ func (tx *txn) attempt(id flowengine.PersonID, c flowengine.Cause) (r *flowengin
 	return tx.step(m, c), true
 }
 
-// roomFor tells whether a change and the variables of a run leave the person's
-// records within what the store takes.
-func roomFor(m *member, c *flowengine.Change, vars flowengine.Attrs) bool {
+// roomFor tells why a change and the variables of a run must not be written:
+// the person's records would outgrow what the store takes, or the person would
+// have more addresses than are kept.
+func roomFor(m *member, c *flowengine.Change, vars flowengine.Attrs) error {
+	if c != nil {
+		if k := m.person.Crowded(c.AddAddresses); k != 0 {
+			return fmt.Errorf("%w: a person has at most %d addresses of kind %s", ErrTooLarge, flowengine.MaxOfKind, k)
+		}
+	}
 	profile := len(flowengine.AppendPerson(nil, &m.person))
 	passages := len(flowengine.AppendPassages(nil, &m.passages))
 	if c != nil {
@@ -257,7 +287,10 @@ func roomFor(m *member, c *flowengine.Change, vars flowengine.Attrs) bool {
 			profile += len(a.Value) + 8
 		}
 	}
-	return profile <= profileBytes && passages+attrBytes(vars) <= profileBytes
+	if profile > profileBytes || passages+attrBytes(vars) > profileBytes {
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, profileBytes)
+	}
+	return nil
 }
 
 func attrBytes(all flowengine.Attrs) (n int) {
@@ -299,8 +332,8 @@ func (tx *txn) receiveVerdict(body []byte) error {
 	return tx.participantSettled(id, index, v)
 }
 
-func (w *admission) append(b []byte) []byte {
-	b = record.AppendBytes(b, 1, w.Operation[:])
+func (w *admission) append() []byte {
+	b := record.AppendBytes(nil, 1, w.Operation[:])
 	b = record.AppendUint(b, 2, uint64(w.Index))
 	b = record.AppendString(b, 3, w.Flow)
 	b = record.AppendString(b, 4, w.Entry)
@@ -311,11 +344,23 @@ func (w *admission) append(b []byte) []byte {
 	if !w.Person.IsZero() {
 		b = record.AppendBytes(b, 9, w.Person[:])
 	}
-	return record.AppendUint(b, 10, uint64(w.Missing))
+	b = record.AppendUint(b, 10, uint64(w.Missing))
+	for i := range w.Others {
+		b = record.AppendBytes(b, 11, w.Others[i][:])
+	}
+	return record.AppendBool(b, 12, w.Reject)
 }
 
 // receiveAdmission goes on with an admission that another executor sent.
 func (tx *txn) receiveAdmission(body []byte) error {
+	w, err := decodeAdmission(body)
+	if err != nil {
+		return err
+	}
+	return tx.admit(w)
+}
+
+func decodeAdmission(body []byte) (*admission, error) {
 	w := new(admission)
 	err := record.Decode(body, "admission", func(f record.Field) (err error) {
 		switch f.Num {
@@ -339,14 +384,17 @@ func (tx *txn) receiveAdmission(body []byte) error {
 			copy(w.Person[:], f.Bytes)
 		case 10:
 			w.Missing = uint32(f.Uint)
+		case 11:
+			var id flowengine.PersonID
+			copy(id[:], f.Bytes)
+			w.Others = append(w.Others, id)
+		case 12:
+			w.Reject = f.Bool()
 		}
 		return err
 	})
 	if err == nil && w.At >= len(w.Participant.Addresses) {
 		err = fmt.Errorf("%w: an admission at address %d of %d", record.ErrDamaged, w.At, len(w.Participant.Addresses))
 	}
-	if err != nil {
-		return err
-	}
-	return tx.admit(w)
+	return w, err
 }

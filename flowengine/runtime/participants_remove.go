@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"trunkline/flowengine"
 	"trunkline/storage"
@@ -34,6 +35,7 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow string, version uin
 	if err != nil {
 		return out, err
 	}
+	var merged []flowengine.PersonID
 	err = rt.do(ctx, rt.owner(out.Person.Shard()), "remove", func(tx *txn) error {
 		m, err := tx.member(out.Person)
 		if err != nil {
@@ -59,13 +61,39 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow string, version uin
 			return err
 		}
 		out.Withdrawn, out.Sending = len(rows), held
+		merged = slices.Clone(m.person.Merged)
 		tx.step(m, &flowengine.Eject{Flow: flow, Version: version, Reason: reason})
 		for _, row := range rows { // nobody waits for it any more; it is counted as not sent
 			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data})
 		}
 		return nil
 	})
+	for _, id := range merged {
+		if err == nil {
+			err = rt.removeMerged(ctx, id, flow, &out)
+		}
+	}
 	return out, err
+}
+
+// removeMerged withdraws what the runs of a person had sent to the outbox before
+// the person was merged into the one who is removed.
+func (rt *Runtime) removeMerged(ctx context.Context, id flowengine.PersonID, flow string, out *Removed) error {
+	return rt.do(ctx, rt.owner(id.Shard()), "remove", func(tx *txn) error {
+		rows, held, err := tx.withdraw(id.Shard(), id.String()+"/"+flow+"/", func(*Message) bool { return true })
+		if err != nil {
+			return err
+		}
+		out.Withdrawn += len(rows)
+		out.Sending += held
+		for _, row := range rows {
+			r := &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn"}
+			if err := tx.tellOutcome(r, id, time.Time{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // withdraw takes the messages out of a shard's outbox that have not been given

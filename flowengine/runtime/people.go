@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 
 	"trunkline/flowengine"
 	"trunkline/storage"
@@ -52,41 +51,11 @@ func (rt *Runtime) Act(ctx context.Context, who Who, c flowengine.Cause) (acted 
 	if !rt.fires() {
 		return acted, ErrStopping
 	}
-	done := make(chan error, 1)
-	answer := func(err error) { done <- err }
-	step := func(tx *txn, m *member) {
+	err = rt.on(ctx, who, "act", func(tx *txn, m *member) error {
 		r := tx.step(m, c)
 		acted = Acted{m.person.ID, r.Outcome, r.Refused}
-	}
-	first := task{name: "act", done: answer}
-	first.run = func(tx *txn) error {
-		m, err := tx.find(who)
-		if err != nil {
-			return err
-		}
-		if owner := tx.ex.rt.owner(m.person.ID.Shard()); owner != tx.ex {
-			id := m.person.ID
-			tx.handOn(owner, task{name: "act", done: answer, run: func(tx *txn) error {
-				m, err := tx.find(Who{ID: id})
-				if err != nil {
-					return err
-				}
-				step(tx, m)
-				return nil
-			}})
-			return nil
-		}
-		step(tx, m)
 		return nil
-	}
-	rt.owner(who.shard()).submit(first)
-	err = rt.await(ctx, done)
-	if err != nil && ctx.Err() != nil {
-		return Acted{}, ctx.Err() // acted may still be written to
-	}
-	if isNotFound(err) {
-		err = fmt.Errorf("%w: nobody is known as %q", ErrNotFound, who)
-	}
+	})
 	return acted, err
 }
 
@@ -103,7 +72,16 @@ func (tx *txn) find(who Who) (*member, error) {
 		return m, nil
 	}
 	m, err := tx.member(who.ID)
-	if err == nil && !m.exists {
+	if err != nil {
+		return nil, err
+	}
+	if m.moved {
+		m, err = tx.resolve(m)
+		if err != nil || !tx.ex.owns(m.person.ID.Shard()) {
+			return m, err
+		}
+	}
+	if !m.exists {
 		err = storage.ErrNotFound
 	}
 	return m, err

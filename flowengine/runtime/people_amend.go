@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trunkline/flowengine"
+	"trunkline/storage"
 )
 
 // Errors with which a write to a profile is refused.
@@ -33,7 +34,7 @@ func (rt *Runtime) identify(ctx context.Context, who Who) (id flowengine.PersonI
 // is durable. A person who is to be made exists only in memory, until a step.
 func (rt *Runtime) on(ctx context.Context, who Who, name string, work func(*txn, *member) error) error {
 	var elsewhere flowengine.PersonID
-	err := rt.do(ctx, rt.owner(who.shard()), name, func(tx *txn) error {
+	err := rt.awaitMerger(ctx, rt.owner(who.shard()), name, func(tx *txn) error {
 		m, err := tx.find(who)
 		if err != nil {
 			return err
@@ -44,20 +45,46 @@ func (rt *Runtime) on(ctx context.Context, who Who, name string, work func(*txn,
 		}
 		return work(tx, m)
 	})
-	if err != nil || elsewhere.IsZero() {
-		return unknown(err, who)
+	for err == nil && !elsewhere.IsZero() { // once, and once more for each merger
+		id := elsewhere
+		elsewhere = flowengine.PersonID{}
+		err = rt.do(ctx, rt.owner(id.Shard()), name, func(tx *txn) error {
+			m, err := tx.member(id)
+			if err != nil {
+				return err
+			}
+			m, err = tx.resolve(m)
+			switch {
+			case err != nil:
+				return err
+			case !tx.ex.owns(m.person.ID.Shard()):
+				elsewhere = m.person.ID
+				return nil
+			case !m.exists && !who.ID.IsZero():
+				return storage.ErrNotFound
+			case !m.exists:
+				return tx.gone(who.Address, m.person.ID)
+			}
+			return work(tx, m)
+		})
 	}
-	err = rt.do(ctx, rt.owner(elsewhere.Shard()), name, func(tx *txn) error {
-		m, err := tx.member(elsewhere)
-		if err != nil {
+	return unknown(err, who)
+}
+
+// awaitMerger is do for work that waits while an address is that of a person on
+// the way to another one.
+func (rt *Runtime) awaitMerger(ctx context.Context, ex *executor, name string, run func(*txn) error) error {
+	for {
+		err := rt.do(ctx, ex, name, run)
+		if !errors.Is(err, errMerging) {
 			return err
 		}
-		if !m.exists {
-			return tx.gone(who.Address, elsewhere)
+		select {
+		case <-time.After(notYet):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return work(tx, m)
-	})
-	return unknown(err, who)
+	}
 }
 
 func unknown(err error, who Who) error {
@@ -99,20 +126,25 @@ func (rt *Runtime) Amend(ctx context.Context, who Who, c *flowengine.Change) (Ac
 		return Acted{}, err
 	}
 	for _, a := range c.AddAddresses {
-		err := rt.do(ctx, rt.owner(a.Shard()), "claim", func(tx *txn) error {
+		err := rt.awaitMerger(ctx, rt.owner(a.Shard()), "claim", func(tx *txn) error {
 			free, err := tx.claim(a, id)
 			if err == nil && !free {
 				err = fmt.Errorf("%w: %s", ErrTaken, a.Kind)
 			}
 			return err
 		})
+		if errors.Is(err, ErrTaken) { // by whom was merged into this one a moment ago?
+			if taker, lookErr := rt.identify(ctx, Who{Address: a}); lookErr == nil && taker == id {
+				err = nil
+			}
+		}
 		if err != nil {
 			return Acted{Person: id}, err
 		}
 	}
 	err = rt.on(ctx, Who{ID: id}, "amend", func(tx *txn, m *member) error {
-		if !roomFor(m, c, nil) {
-			return ErrTooLarge
+		if err := roomFor(m, c, nil); err != nil {
+			return err
 		}
 		tx.step(m, c)
 		for _, a := range c.DropAddresses {
@@ -151,8 +183,8 @@ func (rt *Runtime) Happen(ctx context.Context, who Who, e *flowengine.Happened) 
 				return nil
 			}
 		}
-		if !roomFor(m, nil, e.Props) {
-			return ErrTooLarge
+		if err := roomFor(m, nil, e.Props); err != nil {
+			return err
 		}
 		r := tx.step(m, e)
 		acted.Outcome, acted.Refused = r.Outcome, r.Refused

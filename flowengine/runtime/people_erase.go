@@ -75,6 +75,11 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 		tx.step(m, &flowengine.Eject{Flow: m.passages.Runs[0].Flow, Reason: "deleted"})
 	}
 	addresses := m.person.Addresses
+	for _, merged := range m.person.Merged {
+		if err := tx.forgetMerged(merged); err != nil {
+			return nil, err
+		}
+	}
 	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
 		return nil, err
 	}
@@ -126,15 +131,24 @@ func (tx *txn) erasePage(id flowengine.PersonID, kind byte, most int) (more bool
 		if t, ok := linkOfToken(key); ok && kind == kindLinkOf {
 			tx.delete(linkKey(t))
 		}
-		if kind == kindMark && len(key) == len(prefix)+18 {
-			body := record.AppendUint(record.AppendBytes(nil, 1, key[len(prefix):len(prefix)+16]), 2, uint64(indexOf(key)))
-			operation := OperationID(key[len(prefix) : len(prefix)+16])
-			if err := tx.relay(&relay{Target: operation.shard(), Kind: relayForget, Body: body}); err != nil {
+		if kind == kindMark {
+			if err := tx.forgetMark(key[len(prefix):]); err != nil {
 				return false, err
 			}
 		}
 	}
 	return more, nil
+}
+
+// forgetMark lets an operation forget who a participant was, of whom that mark
+// was kept: the operation's id, and the index.
+func (tx *txn) forgetMark(mark []byte) error {
+	if len(mark) != 18 {
+		return nil
+	}
+	operation := OperationID(mark[:16])
+	body := record.AppendUint(record.AppendBytes(nil, 1, operation[:]), 2, uint64(indexOf(mark)))
+	return tx.relay(&relay{Target: operation.shard(), Kind: relayForget, Body: body})
 }
 
 // receiveForget removes who a participant was from what is kept of an operation.
@@ -213,13 +227,82 @@ func (tx *txn) receiveUnalias(body []byte) error {
 		return err
 	}
 	current, known := tx.ex.contacts.get(a)
-	if own.leads == id || known && current == id || bytes.Equal(value, id[:]) { // else it is somebody else's by now
+	if own.leads == id && !own.moved || known && current == id || bytes.Equal(value, id[:]) { // else it is somebody else's by now
 		if err := tx.mislead(a); err != nil {
 			return err
 		}
 	}
-	_, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
-	return err
+	if _, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) }); err != nil {
+		return err
+	}
+	return tx.forgetReports(a)
+}
+
+// forgetReports deletes what is kept of delivery reports about messages to an
+// address: those that are expected, and those that came before their message.
+func (tx *txn) forgetReports(a flowengine.Address) error {
+	if a.Kind != flowengine.Phone {
+		return nil
+	}
+	for _, kind := range []byte{kindMessage, kindEarly} {
+		carriers, err := tx.carriersOf(a.Shard(), kind)
+		if err != nil {
+			return err
+		}
+		for _, carrier := range carriers {
+			keys, err := tx.keysBelow(messageKey(a, kind, carrier, ""))
+			if err != nil {
+				return err
+			}
+			for _, key := range keys {
+				if kind == kindEarly && tx.has(key) {
+					tx.ex.early.add(a.Shard(), carrier, -1)
+				}
+				tx.delete(key)
+			}
+		}
+	}
+	return nil
+}
+
+// carriersOf lists the carriers of which a shard has records of a kind whose keys
+// begin with the carrier.
+func (tx *txn) carriersOf(s flowengine.Shard, kind byte) (carriers []string, err error) {
+	prefix := appendPrefix(nil, s, kind)
+	from := bytes.Clone(prefix)
+	for found := true; found; {
+		found = false
+		err := tx.ex.rt.store.Scan(prefix, from, func(key, _ []byte) bool {
+			carrier, _, _ := bytes.Cut(key[len(prefix):], []byte{0})
+			carriers = append(carriers, string(carrier))
+			from = append(append(bytes.Clone(prefix), carrier...), 1) // behind all of this carrier
+			found = true
+			return false
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return carriers, nil
+}
+
+// keysBelow lists the keys with a prefix, also those that are not durable yet.
+func (tx *txn) keysBelow(prefix []byte) (keys [][]byte, err error) {
+	err = tx.ex.rt.store.Scan(prefix, nil, func(key, _ []byte) bool {
+		keys = append(keys, bytes.Clone(key))
+		return true
+	})
+	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
+		if b == nil {
+			continue
+		}
+		for op := range b.writes.Ops() {
+			if bytes.HasPrefix(op.Key, prefix) {
+				keys = append(keys, bytes.Clone(op.Key))
+			}
+		}
+	}
+	return keys, err
 }
 
 // gone answers for a person who was erased although an address still leads to

@@ -22,6 +22,9 @@ type Publication struct {
 	Tariffs  *tariff.Table    // nil: the cost of everything is unknown
 	Links    flowengine.Links // Secret is set by Publish
 	Hooks    []Hook           // who is told of events
+	// RejectConflicts makes contacts of several persons an error, unless a request
+	// says otherwise; else the persons are merged (rule A2).
+	RejectConflicts bool
 }
 
 // Published tells what a publication changed.
@@ -39,6 +42,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 	if err != nil {
 		return nil, err
 	}
+	rt.rejectConflicts.Store(p.RejectConflicts)
 	if !rt.published.Swap(true) {
 		rt.wake()
 	}

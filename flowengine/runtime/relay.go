@@ -32,6 +32,14 @@ const (
 	relayVerdict   relayKind = 7 // note what became of a participant
 	relayForget    relayKind = 8 // forget who a participant was
 	relayArrival   relayKind = 9 // let a person hear a message that was kept in another shard
+
+	relayMerge        relayKind = 20 // look at the next of the persons who shall be one
+	relayAbsorb       relayKind = 21 // take over a person who dissolved
+	relayMoveOut      relayKind = 22 // hand the next records of a merged person on
+	relayMoveIn       relayKind = 23 // take records of a merged person
+	relayResult       relayKind = 24 // tell a person's flows what became of a message
+	relayForgetMerged relayKind = 25 // forget that a person was there who was merged
+	relayClick        relayKind = 26 // tell a person's flows of a click
 )
 
 // Pauses and memory of relays.
@@ -45,9 +53,15 @@ func (tx *txn) relay(r *relay) error {
 	if tx.ex.owns(r.Target) {
 		return tx.receive(r)
 	}
-	id := fmt.Sprintf("relay/%d.%d.%d", tx.ex.rt.boot, tx.ex.index, tx.ex.rowSeq+1)
-	tx.enqueue(tx.ex.shards[0], &Message{Send: flowengine.Send{ID: id}, Relay: r}, tx.now)
+	tx.post(r, tx.now)
 	return nil
+}
+
+// post makes a relay due, durably, also to a shard of this executor: it acts in
+// a task of its own.
+func (tx *txn) post(r *relay, due time.Time) {
+	id := fmt.Sprintf("relay/%d.%d.%d", tx.ex.rt.boot, tx.ex.index, tx.ex.rowSeq+1)
+	tx.enqueue(tx.ex.shards[0], &Message{Send: flowengine.Send{ID: id}, Relay: r}, due)
 }
 
 // handOver gives a relay to the owner of its target.
@@ -101,6 +115,20 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveForget(r.Body)
 	case relayArrival:
 		return tx.receiveArrival(r.Body)
+	case relayMerge:
+		return tx.receiveMerge(r.Body)
+	case relayAbsorb:
+		return tx.receiveAbsorb(r.Body)
+	case relayMoveOut:
+		return tx.receiveMoveOut(r.Body)
+	case relayMoveIn:
+		return tx.receiveMoveIn(r.Body)
+	case relayResult:
+		return tx.receiveResult(r.Body)
+	case relayForgetMerged:
+		return tx.receiveForgetMerged(r.Body)
+	case relayClick:
+		return tx.receiveClick(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }

@@ -242,16 +242,16 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 	if owner := x.Origin.Person.Shard(); !tx.ex.owns(owner) {
 		return tx.relay(&relay{Target: owner, Kind: relayReport, Body: appendReport(nil, r)})
 	}
-	return tx.tellReport(r)
+	return tx.tellReport(r, r.Origin.Person, time.Time{})
 }
 
-// tellReport lets the flows of a person know of a delivery report.
-func (tx *txn) tellReport(r *flowengine.Report) error {
-	person, err := tx.member(r.Origin.Person)
-	if err == nil && person.exists {
-		tx.step(person, r)
-	}
-	return err
+// tellReport lets the flows of a person know of a delivery report. The person may
+// have been merged into the one at whom it is told.
+func (tx *txn) tellReport(r *flowengine.Report, at flowengine.PersonID, until time.Time) error {
+	return tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+		body := record.AppendTime(appendReport(nil, r), 9, until)
+		return &relay{Target: at.Shard(), Kind: relayReport, Body: record.AppendBytes(body, 10, at[:])}
+	})
 }
 
 func appendReport(b []byte, r *flowengine.Report) []byte {
@@ -267,6 +267,8 @@ func appendReport(b []byte, r *flowengine.Report) []byte {
 
 func (tx *txn) receiveReport(body []byte) error {
 	r := new(flowengine.Report)
+	var at flowengine.PersonID
+	var until time.Time
 	err := record.Decode(body, "report", func(f record.Field) (err error) {
 		switch f.Num {
 		case 1:
@@ -285,13 +287,20 @@ func (tx *txn) receiveReport(body []byte) error {
 			r.Code = string(f.Bytes)
 		case 8:
 			err = flowengine.DecodeData(f.Bytes, &r.Data)
+		case 9:
+			until = f.Time()
+		case 10:
+			copy(at[:], f.Bytes)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return tx.tellReport(r)
+	if at.IsZero() {
+		at = r.Origin.Person
+	}
+	return tx.tellReport(r, at, until)
 }
 
 // partReported adds the report about one part to what is known of the whole

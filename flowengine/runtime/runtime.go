@@ -120,6 +120,9 @@ type Runtime struct {
 	linkSecret []byte
 	hooks      atomic.Pointer[hookSet] // nil: nobody wants to hear of anything
 	indexed    atomic.Bool             // the indexes have everybody
+
+	rejectConflicts atomic.Bool   // people.on_conflict: reject
+	importing       chan struct{} // holds one import at a time
 }
 
 type healthError struct{ err error }
@@ -128,7 +131,7 @@ type healthError struct{ err error }
 // Publish tells it what is configured, and Run starts it.
 func New(store storage.Store, o Options) (*Runtime, error) {
 	o.setDefaults()
-	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64)}
+	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64), importing: make(chan struct{}, 1)}
 	rt.metrics = newMetrics(o.Metrics, rt)
 	empty, _, err := flowengine.NewSet(nil, nil, nil)
 	if err != nil {

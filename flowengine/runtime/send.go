@@ -195,16 +195,95 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 		tx.tellResult(m, o)
 		return nil
 	}
-	person, err := tx.member(m.Origin.Person)
-	if err != nil || !person.exists {
-		return err
-	}
 	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
 	}
-	tx.step(person, result)
-	return nil
+	return tx.tellOutcome(result, m.Origin.Person, time.Time{})
+}
+
+// tellOutcome lets the flows of a person know what became of a message. The person
+// may have been merged into the one at whom it is told.
+func (tx *txn) tellOutcome(r *flowengine.SendResult, at flowengine.PersonID, until time.Time) error {
+	return tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+		body := record.AppendBytes(nil, resAt, at[:])
+		return &relay{Target: at.Shard(), Kind: relayResult, Body: appendResult(record.AppendTime(body, resUntil, until), r)}
+	})
+}
+
+const (
+	resAt = iota + 1
+	resUntil
+	resID
+	resOrigin
+	resChannel
+	resTo
+	resCarrier
+	resParts
+	resAccepted
+	resReason
+	resCode
+	resVars
+	resData
+)
+
+func appendResult(b []byte, r *flowengine.SendResult) []byte {
+	b = record.AppendString(b, resID, r.ID)
+	b = record.AppendNested(b, resOrigin, func(b []byte) []byte { return flowengine.AppendOrigin(b, &r.Origin) })
+	b = record.AppendString(b, resChannel, r.Channel)
+	b = record.AppendString(b, resTo, r.To)
+	b = record.AppendString(b, resCarrier, r.Carrier)
+	b = record.AppendUint(b, resParts, uint64(r.Parts))
+	b = record.AppendBool(b, resAccepted, r.Accepted)
+	b = record.AppendString(b, resReason, r.Reason)
+	b = record.AppendString(b, resCode, r.Code)
+	b = record.AppendNested(b, resVars, func(b []byte) []byte {
+		return flowengine.AppendPerson(b, &flowengine.Person{Attrs: r.Vars})
+	})
+	return flowengine.AppendData(b, resData, r.Data)
+}
+
+func (tx *txn) receiveResult(body []byte) error {
+	r := new(flowengine.SendResult)
+	var at flowengine.PersonID
+	var until time.Time
+	err := record.Decode(body, "result of a message", func(f record.Field) (err error) {
+		switch f.Num {
+		case resAt:
+			copy(at[:], f.Bytes)
+		case resUntil:
+			until = f.Time()
+		case resID:
+			r.ID = string(f.Bytes)
+		case resOrigin:
+			err = flowengine.DecodeOrigin(f.Bytes, &r.Origin)
+		case resChannel:
+			r.Channel = string(f.Bytes)
+		case resTo:
+			r.To = string(f.Bytes)
+		case resCarrier:
+			r.Carrier = string(f.Bytes)
+		case resParts:
+			r.Parts = uint8(f.Uint)
+		case resAccepted:
+			r.Accepted = f.Bool()
+		case resReason:
+			r.Reason = string(f.Bytes)
+		case resCode:
+			r.Code = string(f.Bytes)
+		case resVars:
+			var vars flowengine.Person
+			err = flowengine.DecodePerson(f.Bytes, &vars, nil)
+			r.Vars = vars.Attrs
+		case resData:
+			err = flowengine.DecodeData(f.Bytes, &r.Data)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return tx.tellOutcome(r, at, until)
 }
 
 // tellResult tells those who want to hear of it what became of a message that

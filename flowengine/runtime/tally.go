@@ -34,6 +34,17 @@ func (c *Counts) add(o Counts) {
 	c.Clickers += o.Clickers
 }
 
+func (c *Counts) subtract(o Counts) {
+	c.Total -= o.Total
+	c.Unique -= o.Unique
+	c.Sent -= o.Sent
+	c.Delivered -= o.Delivered
+	c.Failed -= o.Failed
+	c.Unknown -= o.Unknown
+	c.Clicks -= o.Clicks
+	c.Clickers -= o.Clickers
+}
+
 // ElementKey names an element of one version.
 type ElementKey struct {
 	Element string
@@ -74,6 +85,12 @@ func (c *GoalCounts) add(o GoalCounts) {
 	c.Reached += o.Reached
 	c.Converted += o.Converted
 	c.Events += o.Events
+}
+
+func (c *GoalCounts) subtract(o GoalCounts) {
+	c.Reached -= o.Reached
+	c.Converted -= o.Converted
+	c.Events -= o.Events
 }
 
 // NewTally makes an empty tally.
@@ -128,6 +145,29 @@ func (t *Tally) Count(e *flowengine.Event) {
 		} else {
 			t.element(e).Failed++
 		}
+	}
+}
+
+// uncount takes an event back that was counted.
+func (t *Tally) uncount(e *flowengine.Event) {
+	o := NewTally()
+	o.Count(e)
+	t.Entered -= o.Entered
+	t.Recipients -= o.Recipients
+	for k, n := range o.Exited {
+		t.Exited[k] -= n
+	}
+	for k, n := range o.Refused {
+		t.Refused[k] -= n
+	}
+	for _, c := range o.Elements {
+		t.element(e).subtract(*c)
+	}
+	for k, c := range o.Goals {
+		t.goal(k).subtract(*c)
+	}
+	for k, m := range o.Costs {
+		t.Costs[k] -= m
 	}
 }
 
@@ -217,8 +257,15 @@ func (t *Tally) ByElement() map[string]Counts {
 func (t *Tally) Equal(o *Tally) bool {
 	return t.Entered == o.Entered && maps.Equal(t.Exited, o.Exited) && maps.Equal(t.Refused, o.Refused) &&
 		maps.EqualFunc(t.Elements, o.Elements, func(a, b *Counts) bool { return *a == *b }) &&
-		maps.EqualFunc(t.Goals, o.Goals, func(a, b *GoalCounts) bool { return *a == *b }) &&
+		maps.EqualFunc(t.counted(), o.counted(), func(a, b *GoalCounts) bool { return *a == *b }) &&
 		t.Recipients == o.Recipients && maps.Equal(t.Costs, o.Costs)
+}
+
+// counted is the goals without those for which nothing counts any more.
+func (t *Tally) counted() map[GoalKey]*GoalCounts {
+	goals := maps.Clone(t.Goals)
+	maps.DeleteFunc(goals, func(_ GoalKey, c *GoalCounts) bool { return *c == GoalCounts{} })
+	return goals
 }
 
 func (t *Tally) append(b []byte) []byte {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"trunkline/flowengine"
@@ -15,6 +16,8 @@ type txn struct {
 	ex    *executor
 	batch *batch
 	now   time.Time
+	// claimed: the addresses that a step adds lead to the person already.
+	claimed bool
 	// handedOn: another task answers done.
 	handedOn bool
 	// changing is the person whose state in memory a panic leaves half changed.
@@ -84,6 +87,7 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 		tx.ex.value = value
 		var ok bool
 		if m.leads, ok = readSignpost(value); ok {
+			m.moved = isGrave(value)
 			break
 		}
 		if err := m.decode(value, func() ([]byte, error) {
@@ -111,6 +115,7 @@ func (tx *txn) personAt(a flowengine.Address) (*member, error) {
 		return nil, err
 	}
 	switch {
+	case m.moved: // who lived here was merged; the address has a record of its own
 	case !m.leads.IsZero():
 		return tx.namedBy(a, m.leads)
 	case !m.exists:
@@ -146,7 +151,7 @@ func (tx *txn) lead(a flowengine.Address, id flowengine.PersonID) error {
 	if err != nil {
 		return err
 	}
-	if m.exists { // somebody else lives there
+	if m.exists || m.moved { // somebody else lives there, or did
 		tx.put(addressKey(a), id[:], time.Time{})
 		return nil
 	}
@@ -162,7 +167,7 @@ func (tx *txn) mislead(a flowengine.Address) error {
 	if err != nil {
 		return err
 	}
-	if !m.leads.IsZero() {
+	if !m.leads.IsZero() && !m.moved {
 		m.leads = flowengine.PersonID{}
 		tx.batch.writes.Delete(personKey(tx.ex.scratch[:0], kindPerson, m.person.ID))
 	}
@@ -177,10 +182,22 @@ func (tx *txn) namedBy(a flowengine.Address, id flowengine.PersonID) (*member, e
 		return &member{person: flowengine.Person{ID: id}}, nil
 	}
 	m, err := tx.member(id)
-	if err == nil && !m.exists {
+	if err != nil {
+		return nil, err
+	}
+	if m.moved {
+		m, err = tx.resolve(m)
+		if err != nil || !tx.ex.owns(m.person.ID.Shard()) {
+			return m, err
+		}
+		if m.exists && !slices.Contains(m.person.Merged, id) {
+			return nil, errMerging
+		}
+	}
+	if !m.exists {
 		return tx.newPerson(a)
 	}
-	return m, err
+	return m, nil
 }
 
 // newPerson makes a person for an address. The id is the address's first one
@@ -191,7 +208,7 @@ func (tx *txn) newPerson(a flowengine.Address) (*member, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !m.exists {
+		if !m.exists && !m.moved {
 			m.first, m.leads = a, flowengine.PersonID{}
 			m.person.Created = tx.now
 			m.person.Addresses = []flowengine.Address{a}
@@ -256,6 +273,9 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	}
 	tx.keep(m, r)
 	for _, a := range r.AddressesAdded {
+		if tx.claimed {
+			break
+		}
 		if err := tx.alias(a, id); err != nil { // unreachable: what we encode, we decode
 			tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", id.String(), "error", err)
 		}

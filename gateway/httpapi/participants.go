@@ -28,7 +28,7 @@ func (s *Server) participantRoutes() {
 	operate(s, route{id: "add-participants", method: post, path: path, tag: "participants", scope: Flows, token: true, status: http.StatusAccepted,
 		summary: "Let 1 to 1000 persons into a flow",
 		about: "The request is durable when it is answered, and each participant then enters once. Whom the identifier and the contacts lead to is updated; " +
-			"who is unknown is made; contacts of several persons are rejected. One participant that is wrong does not stop the others: the report tells."}, s.addParticipants)
+			"who is unknown is made; persons to whom several contacts lead become one, the oldest of them, unless onConflict says reject. One participant that is wrong does not stop the others: the report tells."}, s.addParticipants)
 	describeBody[ParticipantsInput](s, path)
 	operate(s, route{id: "participants-report", method: get, path: path + "/report", tag: "participants", scope: Flows, token: true,
 		summary: "Read what became of the participants of a request", about: "A report is kept for 30 days."}, s.participantsReport)
@@ -39,6 +39,7 @@ type ParticipantsInput struct {
 	Participants []ParticipantInput `json:"participants" minItems:"1" maxItems:"1000" doc:"The participants."`
 	NotifyURL    string             `json:"notifyUrl,omitempty" format:"uri" maxLength:"2048" doc:"Where the report is posted to when all participants are settled: http or https."`
 	CallbackData string             `json:"callbackData,omitempty" maxLength:"4000" doc:"What the report shall repeat."`
+	OnConflict   string             `json:"onConflict,omitempty" enum:"merge,reject" doc:"When the contacts of a participant are those of several persons: they are merged, or the participant is rejected. Default: the setting people.on_conflict."`
 }
 
 // ParticipantInput is one person to be let in.
@@ -143,6 +144,7 @@ func (s *Server) readParticipants(body []byte) (*runtime.Operation, error) {
 		Participants []json.RawMessage `json:"participants"`
 		NotifyURL    string            `json:"notifyUrl"`
 		CallbackData string            `json:"callbackData"`
+		OnConflict   string            `json:"onConflict"`
 	}
 	if err := decode(body, &in); err != nil {
 		return nil, newProblem(http.StatusBadRequest, "the body can't be read: "+err.Error())
@@ -163,7 +165,11 @@ func (s *Server) readParticipants(body []byte) (*runtime.Operation, error) {
 			f.at("/notifyUrl", "this gateway sends no notifications; ask for the report")
 		}
 	}
-	op := &runtime.Operation{Notify: in.NotifyURL, Callback: in.CallbackData, Participants: make([]runtime.Participant, len(in.Participants))}
+	conflict, err := runtime.ConflictNamed(in.OnConflict)
+	if err != nil {
+		f.at("/onConflict", err.Error())
+	}
+	op := &runtime.Operation{OnConflict: conflict, Notify: in.NotifyURL, Callback: in.CallbackData, Participants: make([]runtime.Participant, len(in.Participants))}
 	for i, raw := range in.Participants {
 		op.Participants[i] = readParticipant(raw, s.rt.Schema())
 	}

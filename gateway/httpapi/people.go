@@ -23,12 +23,15 @@ func (s *Server) peopleRoutes() {
 	operate(s, route{id: "list-people", method: get, path: "/v1/people", tag: "people", scope: People, summary: "List people",
 		about: "Lists people in the order of their ids. With a filter a page may be short, or empty, and still have a next one: go on until there is no cursor."}, s.listPeople)
 	operate(s, route{id: "upsert-person", method: post, path: "/v1/people", tag: "people", scope: People, summary: "Create or update a person",
-		about: "Addresses that lead to nobody make a person, those of one person update that one; those of several are a conflict."}, s.upsertPerson)
+		about: "Addresses that lead to nobody make a person, those of one person update that one; those of several make them one, unless on_conflict says reject."}, s.upsertPerson)
 	operate(s, route{id: "get-person", method: get, path: "/v1/people/{ref}", tag: "people", scope: People, summary: "Show a person"}, s.getPerson)
 	operate(s, route{id: "update-person", method: patch, path: "/v1/people/{ref}", tag: "people", scope: People, summary: "Update a person",
 		about: "Changes what is named and leaves the rest. An attribute that is null is removed."}, s.updatePerson)
 	operate(s, route{id: "erase-person", method: remove, path: "/v1/people/{ref}", tag: "people", scope: People, summary: "Erase a person", status: http.StatusNoContent,
 		about: "Forgets profile, addresses, passages, history, events and what was not sent yet. Counters stay."}, s.erasePerson)
+	operate(s, route{id: "merge-people", method: post, path: "/v1/people/{ref}/merge", tag: "people", scope: People, summary: "Make one person of several",
+		about: "The oldest of them survives. What both have stays as the survivor has it; what only another has is added. Runs, history, events, entries and goals become the survivor's; " +
+			"a run in a flow that the survivor is inside of ends. The others' ids and addresses lead to the survivor."}, s.mergePeople)
 	operate(s, route{id: "export-person", method: get, path: "/v1/people/{ref}/export", tag: "people", scope: People, summary: "Export all that is known of a person"}, s.exportPerson)
 	operate(s, route{id: "person-history", method: get, path: "/v1/people/{ref}/history", tag: "people", scope: People, summary: "Read a person's history, oldest first"}, s.personHistory)
 	operate(s, route{id: "add-tag", method: put, path: "/v1/people/{ref}/tags/{tag}", tag: "people", scope: People, summary: "Add a tag", status: http.StatusNoContent}, s.addTag)
@@ -37,7 +40,7 @@ func (s *Server) peopleRoutes() {
 
 // RefInput names a person in a path.
 type RefInput struct {
-	Ref string `path:"ref" maxLength:"400" doc:"The person: an id, phone:…, email:… or external:…"`
+	Ref string `path:"ref" maxLength:"1100" doc:"The person: an id, phone:…, email:…, push:…, chat:… or external:…"`
 }
 
 type personOutput struct {
@@ -66,10 +69,11 @@ func (s *Server) getPerson(ctx context.Context, in *RefInput) (*personOutput, er
 // personInput is a person as a caller writes it.
 type personInput struct {
 	Body struct {
-		Addresses    []Address                  `json:"addresses" minItems:"1" maxItems:"100" doc:"Addresses: phone, email or external. Of the first, a new person is made."`
+		Addresses    []Address                  `json:"addresses" minItems:"1" maxItems:"100" doc:"Addresses: phone, email, push, chat or external. Of the first, a new person is made."`
 		Attributes   map[string]json.RawMessage `json:"attributes,omitempty" doc:"Attributes to write, by name; null removes one."`
 		Tags         []string                   `json:"tags,omitempty" doc:"Tags to add."`
 		DoNotContact []string                   `json:"do_not_contact,omitempty" enum:"phone,email,push,chat" doc:"Kinds of addresses over which nothing is sent."`
+		OnConflict   string                     `json:"on_conflict,omitempty" enum:"merge,reject" doc:"When the addresses are those of several persons: they are merged, or that is an error. Default: the setting people.on_conflict."`
 	}
 }
 
@@ -80,23 +84,48 @@ func (s *Server) upsertPerson(ctx context.Context, in *personInput) (*personOutp
 		Source: source, Set: attributes(s.rt.Schema(), in.Body.Attributes, "/attributes", &f), AddTags: tags(in.Body.Tags, "/tags", &f),
 		Block: kinds(in.Body.DoNotContact, "/do_not_contact", &f), AddAddresses: addresses,
 	}
+	conflict, err := runtime.ConflictNamed(in.Body.OnConflict)
+	if err != nil {
+		f.at("/on_conflict", err.Error())
+	}
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	known, err := s.rt.Lookup(ctx, addresses)
+	id, made, err := s.rt.Upsert(ctx, c, conflict)
+	exchangeOf(ctx).concerns(id)
 	if err != nil {
 		return nil, err
 	}
-	w, status := runtime.Who{Address: addresses[0], Create: true}, http.StatusCreated
-	switch len(known) {
-	case 0:
-	case 1:
-		w, status = runtime.Who{ID: known[0]}, http.StatusOK
-	default:
-		return nil, newProblem(http.StatusConflict, fmt.Sprintf("the addresses are those of %d persons: %s and %s", len(known), known[0], known[1]))
+	status := http.StatusOK
+	if made {
+		status = http.StatusCreated
 	}
-	p, err := s.amend(ctx, w, c)
+	p, err := s.person(ctx, runtime.Who{ID: id})
 	return &personOutput{status, p}, err
+}
+
+type mergeInput struct {
+	RefInput
+	Body struct {
+		With []string `json:"with" minItems:"1" maxItems:"100" doc:"The others: ids, phone:…, email:…, push:…, chat:… or external:…."`
+	}
+}
+
+func (s *Server) mergePeople(ctx context.Context, in *mergeInput) (*personOutput, error) {
+	var people []flowengine.PersonID
+	for _, ref := range append([]string{in.Ref}, in.Body.With...) {
+		id, err := s.found(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		people = append(people, id)
+	}
+	survivor, err := s.rt.Merge(ctx, people)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.person(ctx, runtime.Who{ID: survivor})
+	return &personOutput{http.StatusOK, p}, err
 }
 
 // amend writes to a profile and gives back what it is then.
@@ -232,23 +261,14 @@ func readAddresses(given []Address, at string, f *faults) (all []flowengine.Addr
 // kinds reads kinds of addresses.
 func kinds(given []string, at string, f *faults) (all []flowengine.AddressKind) {
 	for i, name := range given {
-		k := kindNamed(name)
-		if k == 0 {
+		k := flowengine.AddressKindNamed(name)
+		if k == 0 || k == flowengine.External {
 			f.at(at+pointer(fmt.Sprint(i)), fmt.Sprintf("%q is none of phone, email, push and chat", clip(name)))
 			continue
 		}
 		all = append(all, k)
 	}
 	return all
-}
-
-func kindNamed(name string) flowengine.AddressKind {
-	for _, k := range []flowengine.AddressKind{flowengine.Phone, flowengine.Email, flowengine.Push, flowengine.Chat} {
-		if k.String() == name {
-			return k
-		}
-	}
-	return 0
 }
 
 type listInput struct {

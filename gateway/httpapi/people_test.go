@@ -51,6 +51,29 @@ func TestPeople(t *testing.T) {
 	s.send(request{scope: Messages, method: "POST", path: "/v1/messages", body: object{"to": "385911000001", "text": "hi"}}).is(409)
 }
 
+// A2: contacts of several persons make one of them, as does a request to merge.
+func TestMergePeople(t *testing.T) {
+	s := newSite(t, options{})
+	make := func(kind, value, city string) (p Person) {
+		s.post(People, "/v1/people", object{"addresses": []object{address(kind, value)}, "attributes": object{"city": city}}).is(201).into(&p)
+		time.Sleep(2 * time.Millisecond)
+		return p
+	}
+	oldest := make("external", "crm-1", "Split")
+	make("phone", "385911000001", "Zadar")
+	make("email", "ann@example.com", "Pula")
+	var p Person
+	s.post(People, "/v1/people", object{"addresses": []object{address("phone", "385911000001"), address("external", "crm-1")}, "attributes": object{"firstName": "Ann"}}).is(200).into(&p)
+	expect(t, "the oldest", p.ID, oldest.ID)
+	expect(t, "attributes", fmt.Sprint(p.Attributes), "map[city:Split firstName:Ann]")
+	s.post(People, "/v1/people/email:ann@example.com/merge", object{"with": []string{"phone:385911000001"}}).is(200).into(&p)
+	expect(t, "the oldest", p.ID, oldest.ID)
+	expect(t, "addresses", len(p.Addresses), 3)
+	s.post(People, "/v1/people/email:ann@example.com/merge", object{"with": []string{"phone:385911000001"}}).is(200)
+	s.post(People, "/v1/people/email:ann@example.com/merge", object{"with": []string{"phone:385911000099"}}).is(404)
+	s.post(People, "/v1/people/email:ann@example.com/merge", object{"with": []string{}}).is(422)
+}
+
 // Every field that is wrong is told, at once.
 func TestPeopleRefused(t *testing.T) {
 	s := newSite(t, options{})
@@ -66,7 +89,8 @@ func TestPeopleRefused(t *testing.T) {
 	s.patch("385911000001", object{"tags": []string{}}).is(422).wrong("/tags")
 	s.post(People, "/v1/people", object{"addresses": []object{address("phone", "385911000001")}}).is(201)
 	s.post(People, "/v1/people", object{"addresses": []object{address("phone", "385911000002")}}).is(201)
-	s.post(People, "/v1/people", object{"addresses": []object{address("phone", "385911000002"), address("phone", "385911000001")}}).is(409)
+	s.post(People, "/v1/people", object{"addresses": []object{address("phone", "385911000002"), address("phone", "385911000001")}, "on_conflict": "reject"}).is(409)
+	s.post(People, "/v1/people", object{"addresses": []object{address("phone", "385911000002")}, "on_conflict": "guess"}).is(422).wrong("/on_conflict")
 	s.patch("385911000002", object{"addresses": object{"add": []object{address("phone", "385911000001")}}}).is(409)
 	s.send(request{scope: People, method: "PATCH", path: "/v1/people/385911000003?create=true", body: object{"attributes": object{"vip": true}}}).is(200)
 	s.send(request{scope: People, method: "DELETE", path: "/v1/people/385911000099"}).is(404)

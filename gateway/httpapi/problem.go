@@ -77,7 +77,7 @@ func refusal(err error) error {
 		return p
 	case errors.Is(err, runtime.ErrNotFound):
 		return newProblem(http.StatusNotFound, err.Error())
-	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken):
+	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken), errors.Is(err, runtime.ErrConflict):
 		return newProblem(http.StatusConflict, err.Error())
 	case errors.Is(err, runtime.ErrReused), errors.Is(err, runtime.ErrTooLarge):
 		return newProblem(http.StatusUnprocessableEntity, err.Error())

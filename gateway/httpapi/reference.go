@@ -11,18 +11,12 @@ import (
 	"trunkline/flowengine/runtime"
 )
 
-// Bounds of addresses: E.164 §6 for phones, RFC 5321 §4.5.3.1 for mail.
-const (
-	maxPhone     = 15
-	minPhone     = 3
-	maxEmail     = 254
-	maxLocal     = 64
-	maxExternal  = 256
-	maxReference = 320
-)
+// maxReference bounds what names a person, in octets: a push registration with
+// its kind in front.
+const maxReference = 1030
 
 // Reference reads what names a person: an id, an address with its kind in front
-// (phone:, email:, external:), or a bare phone number or e-mail address.
+// (phone:, email:, push:, chat:, external:), or a bare phone number or e-mail address.
 func Reference(text string) (runtime.Who, error) {
 	if id, err := flowengine.ParsePersonID(text); err == nil {
 		return runtime.Who{ID: id}, nil
@@ -31,8 +25,8 @@ func Reference(text string) (runtime.Who, error) {
 		return runtime.Who{}, fmt.Errorf("a reference has at most %d octets", maxReference)
 	}
 	a := flowengine.ParseAddress(text)
-	if err := checkAddress(a); err != nil {
-		return runtime.Who{}, fmt.Errorf("%w; a person is named by id, or as phone:…, email:… or external:…", err)
+	if err := a.Check(); err != nil {
+		return runtime.Who{}, fmt.Errorf("%w; a person is named by id, or as phone:…, email:…, push:…, chat:… or external:…", err)
 	}
 	return runtime.Who{Address: a}, nil
 }
@@ -48,44 +42,11 @@ func who(text string) (runtime.Who, error) {
 
 // addressOf makes an address from its kind and value as they are written.
 func addressOf(kind, value string) (flowengine.Address, error) {
-	var a flowengine.Address
-	if len(value) > maxReference {
-		return a, fmt.Errorf("it has more than %d octets", maxReference)
+	k := flowengine.AddressKindNamed(kind)
+	if k == 0 {
+		return flowengine.Address{}, fmt.Errorf("%q is none of phone, email, push, chat and external", clip(kind))
 	}
-	switch kind {
-	case "phone", "email", "external":
-		a = flowengine.ParseAddress(kind + ":" + value)
-	default:
-		return a, fmt.Errorf("%q is none of phone, email and external", clip(kind))
-	}
-	return a, checkAddress(a)
-}
-
-// checkAddress tells what keeps an address from leading to a person.
-func checkAddress(a flowengine.Address) error {
-	switch a.Kind {
-	case flowengine.Phone:
-		if len(a.Value) < minPhone || len(a.Value) > maxPhone || strings.Trim(a.Value, "0123456789") != "" || a.Value[0] == '0' {
-			return fmt.Errorf("%q is not a phone number in international form, such as +385911234567", clip(a.Value))
-		}
-	case flowengine.Email:
-		local, domain, _ := cutLast(a.Value, '@')
-		if local == "" || domain == "" || len(local) > maxLocal || len(a.Value) > maxEmail || !printable(a.Value) || strings.ContainsAny(a.Value, " <>") {
-			return fmt.Errorf("%q is not an e-mail address", clip(a.Value))
-		}
-	case flowengine.External:
-		if a.Value == "" || len(a.Value) > maxExternal || !printable(a.Value) {
-			return fmt.Errorf("%q is not an external id: 1 to %d octets of printable text are expected", clip(a.Value), maxExternal)
-		}
-	}
-	return nil
-}
-
-func cutLast(s string, sep byte) (before, after string, found bool) {
-	if i := strings.LastIndexByte(s, sep); i >= 0 {
-		return s[:i], s[i+1:], true
-	}
-	return s, "", false
+	return flowengine.ReadAddress(k, value)
 }
 
 func printable(s string) bool {

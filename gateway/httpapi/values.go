@@ -27,36 +27,6 @@ var errNoName = errors.New("a name is a letter and at most 63 more letters, digi
 
 var valueName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-// typedValue reads a JSON value as an attribute of type t (rule A3): a text as a
-// string, numbers as numbers, a decimal also as a string, which keeps its digits.
-// null is the unset value.
-func typedValue(raw json.RawMessage, t flowengine.Type) (flowengine.Value, error) {
-	token, err := scalar(raw)
-	if err != nil || token == nil {
-		return flowengine.Value{}, err
-	}
-	mistyped := fmt.Errorf("%s is not a %s", clip(string(raw)), t)
-	switch x := token.(type) {
-	case string:
-		switch t {
-		case flowengine.Whole, flowengine.Boolean:
-			return flowengine.Value{}, mistyped
-		}
-		return flowengine.Coerce(x, t)
-	case bool:
-		if t != flowengine.Boolean {
-			return flowengine.Value{}, mistyped
-		}
-		return flowengine.BooleanValue(x), nil
-	case json.Number:
-		if t != flowengine.Whole && t != flowengine.Decimal {
-			return flowengine.Value{}, mistyped
-		}
-		return flowengine.Coerce(x.String(), t)
-	}
-	return flowengine.Value{}, mistyped
-}
-
 // inferredValue reads a JSON value without a declared type: an event's property
 // or a variable. A string that is an instant (RFC 3339) becomes one; a number
 // without a point is whole, another an exact decimal.
@@ -118,14 +88,7 @@ func attribute(schema *flowengine.Schema, name string, raw json.RawMessage) (flo
 	if !valueName.MatchString(name) {
 		return flowengine.Value{}, errNoName
 	}
-	if _, err := schema.Coerce(name, nil); err != nil { // not known, or not to be written
-		return flowengine.Value{}, err
-	}
-	v, err := typedValue(raw, schema.Writable(name))
-	if err != nil {
-		return flowengine.Value{}, err
-	}
-	return schema.Coerce(name, v)
+	return schema.CoerceJSON(name, raw)
 }
 
 // properties reads the properties of an event or the variables of a run.

@@ -98,6 +98,8 @@ func viewValue(v flowengine.Value) any {
 		return v.Num
 	case flowengine.Boolean:
 		return v.Num != 0
+	case flowengine.List:
+		return v.List()
 	}
 	return v.String()
 }
