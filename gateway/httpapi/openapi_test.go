@@ -138,8 +138,8 @@ POST /v1/flows/{flow}/stop
 POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events
-POST /v1/segments/{segment}/recompute
 POST /v1/people/{ref}/merge
+POST /v1/segments/{segment}/recompute
 POST /v1/webhooks/replay
 PUT /v1/people/{ref}/tags/{tag}
 `

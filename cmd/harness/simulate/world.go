@@ -156,7 +156,7 @@ func (w *world) start() {
 
 // publish gives the runtime the configuration, and tells whether it took it.
 func (w *world) publish() bool {
-	p := runtime.Publication{Schema: w.schema, Numbers: []*flowengine.Number{
+	p := runtime.Publication{RejectConflicts: true, Schema: w.schema, Numbers: []*flowengine.Number{
 		{Value: numbers[0], Channel: "sms", DuplicateWindow: 2 * time.Second, Default: "what?"},
 		{Value: numbers[1], Channel: "sms"},
 	}}
