@@ -104,6 +104,7 @@ func (s *Set) watching(keys []string) (refs []entryRef) {
 	if tags {
 		add(s.watchers[anyTag])
 	}
+	s.byPriority(refs)
 	return refs
 }
 

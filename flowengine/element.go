@@ -32,6 +32,7 @@ type Outcome struct {
 	wait   bool
 	until  time.Time
 	send   string
+	held   time.Time // until when a message may be held for a cap
 	end    string
 }
 
@@ -55,6 +56,10 @@ func WaitForSend(id string) Outcome { return Outcome{wait: true, send: id} }
 // WaitForReport stays until the message is refused, a final delivery report
 // about it comes, or until t.
 func WaitForReport(id string, t time.Time) Outcome { return Outcome{wait: true, send: id, until: t} }
+
+// Hold stays because a cap leaves no place for a message before t (rule X12). It
+// is tried again then, or when a place becomes free, until its validity ends.
+func Hold(t, expires time.Time) Outcome { return Outcome{wait: true, until: t, held: expires} }
 
 // reportWaiter is an Element that waits for delivery reports too. Its wait goes
 // on after a cause that does not end it.
@@ -91,6 +96,7 @@ func (x *Passage) Send(s Send) string {
 	x.result.Sends = append(x.result.Sends, s)
 	if s.Channel != ChannelHTTP {
 		x.State.contacted(s.Channel, x.Now)
+		x.reserve(&s)
 	}
 	if x.Version.asked[x.Element] {
 		*x.Run.message(x.Element) = MessageState{Element: x.Element, ID: s.ID, MessageSeen: MessageSeen{Sent: true}}

@@ -39,10 +39,13 @@ func (e *Failover) Arrive(x *Passage) Outcome {
 func (e *Failover) attempt(x *Passage) Outcome {
 	for ; int(x.Run.Attempt) < len(e.Channels); x.Run.Attempt++ {
 		ch := &e.Channels[x.Run.Attempt]
-		s, notSent := ch.compose(x)
+		s, notSent, hold := ch.compose(x)
 		if notSent != "" { // F1: no address is a reason to go on
 			x.Log(NotSent, notSent)
 			continue
+		}
+		if !hold.IsZero() {
+			return Hold(hold, s.Expires)
 		}
 		id := x.Send(s)
 		wait := ch.Wait
@@ -63,6 +66,8 @@ func (e *Failover) ends(c Cause) bool {
 // Resume looks at what became of the message whose turn it is.
 func (e *Failover) Resume(x *Passage, c Cause) Outcome {
 	switch c := c.(type) {
+	case *placeFree:
+		return e.attempt(x)
 	case *SendResult:
 		if c.Accepted {
 			return Take(portDelivered)

@@ -99,6 +99,9 @@ func AppendPassages(b []byte, p *Passages) []byte {
 			return record.AppendTime(b, 2, h.At)
 		})
 	}
+	for i := range p.Places {
+		b = record.AppendNested(b, 6, p.Places[i].append)
+	}
 	return b
 }
 
@@ -140,6 +143,9 @@ func DecodePassages(b []byte, p *Passages) error {
 			})
 			p.Contacts = append(p.Contacts, c)
 			return err
+		case 6:
+			p.Places = append(p.Places, Place{})
+			return p.Places[len(p.Places)-1].decode(f.Bytes)
 		}
 		return nil
 	})
@@ -172,6 +178,7 @@ func appendRun(b []byte, r *Run) []byte {
 	}
 	b = record.AppendUint(b, 17, uint64(r.Attempt))
 	b = record.AppendString(b, 18, r.Branch)
+	b = record.AppendTime(b, 20, r.Held)
 	for i := range r.Messages {
 		m := &r.Messages[i]
 		b = record.AppendNested(b, 19, func(b []byte) []byte {
@@ -266,6 +273,8 @@ func decodeRun(b []byte, r *Run) error {
 			r.Attempt = uint8(f.Uint)
 		case 18:
 			r.Branch = string(f.Bytes)
+		case 20:
+			r.Held = f.Time()
 		case 19:
 			var m MessageState
 			err := record.Decode(f.Bytes, "message", func(f record.Field) error {

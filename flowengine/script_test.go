@@ -20,8 +20,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected effects in testdata")
 
 // TestScripts plays the scripts in testdata/flows. A script is a txtar archive:
-// flow files, at most one tariff file (.csv), and a `timeline` of commands. Each command is followed by what it
-// must bring about, in lines that begin with ">".
+// flow files, at most one tariff file (.csv) and one policy (policy*.cfg), and a
+// `timeline` of commands. Each command is followed by what it must bring about, in
+// lines that begin with ">".
 //
 //	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
 //	in FROM TO TEXT          a message from a person
@@ -34,7 +35,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	report STATE             a final delivery report about the last message
 //	wait DURATION            let time pass; deadlines that come are fired in order
 //	stale                    fire the deadline that was cancelled last (X1)
-//	publish FILE             make FILE the newest version of its flow, or the tariff
+//	publish FILE             make FILE the newest version of its flow, the tariff or the policy
 //	state FLOW STATE         change a flow's state
 //	eject FLOW REASON        take the person out of a flow
 //	set FROM ATTR VALUE      change an attribute
@@ -82,6 +83,7 @@ type world struct {
 	flows   map[string]*Flow
 	tariffs *tariff.Table // nil: the script says nothing of costs
 	links   Links
+	policy  *Policy
 	set     *Set
 	now     time.Time
 	people  map[string]*inhabitant
@@ -116,7 +118,7 @@ func newWorld(t *testing.T, archive *txtar.Archive) *world {
 	w := &world{t: t, files: map[string][]byte{}, schema: testSchema(t), flows: map[string]*Flow{}, now: testNow, people: map[string]*inhabitant{}}
 	for _, f := range archive.Files {
 		w.files[f.Name] = f.Data
-		if (strings.HasSuffix(f.Name, ".yaml") || strings.HasSuffix(f.Name, ".csv")) && !strings.Contains(f.Name, "-v") {
+		if (strings.HasSuffix(f.Name, ".yaml") || strings.HasSuffix(f.Name, ".csv") || strings.HasSuffix(f.Name, ".cfg")) && !strings.Contains(f.Name, "-v") {
 			w.publish(f.Name)
 		}
 	}
@@ -129,6 +131,11 @@ func (w *world) publish(file string) {
 		if w.tariffs, err = tariff.Parse(tariff.File{Name: file, Data: w.files[file]}); err != nil {
 			w.t.Fatal(err)
 		}
+		w.set = nil
+		return
+	}
+	if strings.HasSuffix(file, ".cfg") {
+		w.policy = testPolicy(w.t, string(w.files[file]))
 		w.set = nil
 		return
 	}
@@ -184,7 +191,7 @@ func (w *world) command(line string) {
 		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
 			w.t.Fatal(err)
 		}
-		w.set.WithTariffs(w.tariffs).WithLinks(w.links)
+		w.set.WithTariffs(w.tariffs).WithPolicy(w.policy).WithLinks(w.links)
 		for _, text := range warnings {
 			w.say("warning: %s", text)
 		}

@@ -85,6 +85,7 @@ type Set struct {
 	watchers map[string][]entryRef // entry points that look at an attribute or tag
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
 	links    Links
+	policy   Policy // of all flows together
 }
 
 type numberKey struct{ channel, value string }

@@ -71,6 +71,7 @@ func (st *step) watches() bool {
 // apply lets the cause take effect.
 func (st *step) apply(c Cause) {
 	ps := st.passages
+	st.placesDue()
 	switch c := c.(type) {
 	case *Inbound:
 		st.inbound(c)
@@ -168,7 +169,11 @@ func (st *step) resume(run *Run, c Cause) {
 // until the flow goes on (rule S1).
 func (st *step) timer(run *Run, c *Timer) {
 	if f := st.set.Flow(run.Flow); f == nil || f.State != Paused {
-		st.resume(run, c)
+		if run.Held.IsZero() || st.version(run) == nil {
+			st.resume(run, c)
+		} else {
+			st.tryHeld()
+		}
 		return
 	}
 	run.Deadline = st.now.Add(holdTimers)
@@ -231,6 +236,7 @@ func (st *step) departed(run *Run, node *Node, port string) {
 
 // settled carries out an outcome that needs no further element.
 func (st *step) settled(run *Run, node *Node, out Outcome) bool {
+	run.Held = out.held
 	switch {
 	case out.wait:
 		st.passages.Waits++
@@ -295,6 +301,7 @@ func (st *step) sendResult(r *SendResult) {
 	st.log(e)
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Accepted, m.Failed = r.Accepted, !r.Accepted })
 	st.tellSender(o, r.ID, r)
+	st.release(r)
 }
 
 // seen notes what became of a message, while its run is there to ask for it.

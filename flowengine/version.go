@@ -106,6 +106,7 @@ type Settings struct {
 	OnEnd             string        `yaml:"on_end" enum:"drain,exit" default:"drain" doc:"drain: those inside go on to the end. exit: they leave at once."`
 	Priority          int           `yaml:"priority" min:"-1000" max:"1000" doc:"Which flow takes a message that several want; higher goes first."`
 	Category          string        `yaml:"category" enum:"transactional,marketing" default:"transactional" doc:"Purpose of the messages."`
+	QuietHours        *QuietHours   `yaml:"quiet_hours" doc:"When no marketing message of the flow goes out. Default: that of the configuration."`
 	Salt              string        `yaml:"salt" doc:"What splits draw from. Default: the flow's id."`
 
 	location   *time.Location

@@ -32,6 +32,8 @@ type settings struct {
 	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
+
+	flowengine.Policy `yaml:",inline"`
 }
 
 // included is a further file.
@@ -159,5 +161,8 @@ type configuration struct {
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks)}
+	return runtime.Publication{
+		Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, Policy: &c.settings.Policy,
+		Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks),
+	}
 }

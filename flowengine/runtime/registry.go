@@ -30,6 +30,7 @@ type registry struct {
 	tariffs    *tariff.Table
 	links      flowengine.Links
 	hooks      []Hook
+	policy     *flowengine.Policy
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -142,6 +143,7 @@ type Publication struct {
 	Tariffs *tariff.Table         // nil: the cost of everything is unknown
 	Links   flowengine.Links      // Secret is set by Publish
 	Hooks   []Hook                // who is told of events
+	Policy  *flowengine.Policy    // nil: nothing is capped, no hour is quiet, nobody is held out
 }
 
 // Published tells what a publication changed.
@@ -197,7 +199,9 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			out.Changed = append(out.Changed, id+" removed")
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, links: p.Links, hooks: p.Hooks}
+	change := &registry{
+		records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, policy: p.Policy, links: p.Links, hooks: p.Hooks,
+	}
 	warnings, err := rt.install(ctx, change, fresh)
 	if err != nil {
 		return nil, err
@@ -243,10 +247,10 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	g.tariffs, g.links = change.tariffs, change.links
+	g.tariffs, g.policy, g.links = change.tariffs, change.policy, change.links
 	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
 	rt.hooks.Store(newHookSet(g.hooks))
-	rt.set.Store(set.WithTariffs(g.tariffs).WithLinks(g.links))
+	rt.set.Store(set.WithTariffs(g.tariffs).WithPolicy(g.policy).WithLinks(g.links))
 	return warnings, nil
 }
 
@@ -384,7 +388,9 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowR
 	}
 	next := maps.Clone(g.records)
 	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, links: g.links, hooks: g.hooks}, nil)
+	_, err := rt.install(ctx, &registry{
+		records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, policy: g.policy, links: g.links, hooks: g.hooks,
+	}, nil)
 	return err
 }
 
