@@ -66,6 +66,8 @@ func Hold(t, expires time.Time) Outcome { return Outcome{wait: true, until: t, h
 type reportWaiter interface {
 	Waiting
 	ends(c Cause) bool
+	// patience is how long a wait without a deadline goes on after such a cause.
+	patience(run *Run) time.Duration
 }
 
 // End ends the run for the given reason.

@@ -25,7 +25,7 @@ func (e *SendSMS) Check(c *Checker) { e.check(c) }
 
 // Arrive sends the message, unless the person cannot or must not get it.
 func (e *SendSMS) Arrive(x *Passage) Outcome {
-	s, notSent, hold := e.compose(x)
+	s, notSent, hold := e.compose(x, 0)
 	if notSent != "" {
 		x.Log(NotSent, notSent)
 		if strings.HasPrefix(notSent, NotSentRenderError) {

@@ -113,8 +113,9 @@ func (m *TextMessage) dataOf(x *Passage) (data Attrs) {
 }
 
 // compose makes the message for a person, or says why there is none. One that a
-// cap holds is not sent before hold; then it is composed again.
-func (m *TextMessage) compose(x *Passage) (s Send, notSent string, hold time.Time) {
+// cap holds is not sent before hold; then it is composed again. Lane tells the
+// messages of one element apart that have speeds of their own.
+func (m *TextMessage) compose(x *Passage, lane int) (s Send, notSent string, hold time.Time) {
 	to, ok := x.Person.Address(Phone)
 	switch {
 	case !ok:
@@ -145,13 +146,13 @@ func (m *TextMessage) compose(x *Passage) (s Send, notSent string, hold time.Tim
 	if len(m.data) > 0 {
 		s.Data = m.dataOf(x)
 	}
-	notSent, hold = m.time(x, &s)
+	notSent, hold = m.time(x, &s, lane)
 	return s, notSent, hold
 }
 
 // time says when the message may go out: in its window (rule X11), and when caps
 // leave a place for it (rule X12).
-func (m *TextMessage) time(x *Passage, s *Send) (notSent string, hold time.Time) {
+func (m *TextMessage) time(x *Passage, s *Send, lane int) (notSent string, hold time.Time) {
 	window := m.Window
 	if window == nil && s.Marketing {
 		window = x.quiet()
@@ -177,6 +178,7 @@ func (m *TextMessage) time(x *Passage, s *Send) (notSent string, hold time.Time)
 	if release.After(x.Now) {
 		s.NotBefore = release
 	}
+	s.Pacing = m.Speed.pacing(lane, m.Validity, window, x.zone())
 	return "", hold
 }
 

@@ -1,9 +1,6 @@
 package flowengine
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // Policy is what holds for the messages of all flows together: how many a
 // person gets, when, and who is left out to compare with.
@@ -108,19 +105,4 @@ func (x *Passage) quiet() *Window {
 		return x.Set.policy.QuietHours.window
 	}
 	return nil
-}
-
-// Speed is how fast an element's messages go out, over the whole daemon (rule X13).
-type Speed struct {
-	Max int           `yaml:"max" required:"true" min:"1" max:"10000" doc:"Messages that are allowed."`
-	Per time.Duration `yaml:"per" default:"1s" doc:"In a second (1s), a minute (1m), an hour (1h) or a day (1d). They are spread evenly."`
-}
-
-// Gap is the least time between two messages.
-func (s Speed) Gap() time.Duration { return s.Per / time.Duration(s.Max) }
-
-func (s *Speed) check(c *Checker, path ...any) {
-	if s != nil && !slices.Contains([]time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour}, s.Per) {
-		c.ErrorfAt(append(path[:len(path):len(path)], "per"), "%s is not expected here: say 1s, 1m, 1h or 1d", s.Per)
-	}
 }

@@ -60,6 +60,9 @@ type Send struct {
 	// Expires is the end of validity (rule X11).
 	Expires   time.Time
 	Marketing bool // fate after a crash: assumed sent (rule X2)
+	// Pacing says how it waits for its turn (rule X13); then NotBefore is the
+	// earliest time for that, and Expires moves with the turn.
+	Pacing Pacing
 	// Data is what the flow's author wants reports and webhooks to tell of the message.
 	Data Attrs
 	// Links are the short links in Text; they are kept in the same commit.

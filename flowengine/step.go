@@ -159,6 +159,11 @@ func (st *step) resume(run *Run, c Cause) {
 		return
 	}
 	if w, ok := waiting.(reportWaiter); ok && !w.ends(c) {
+		if run.Deadline.IsZero() {
+			run.Deadline = st.now.Add(w.patience(run))
+			st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+			st.result.PassagesChanged = true
+		}
 		return
 	}
 	st.endWait(run)

@@ -30,6 +30,7 @@ const (
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
 	kindDead      = 'z' // time, sequence → webhook that could not be delivered
 	kindLink      = 'u' // token → short link
+	kindPace      = 's' // lane → first turn that is free
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 

@@ -47,27 +47,79 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow, reason string) (ou
 		if out.Runs == 0 {
 			return fmt.Errorf("%w: the person is not in flow %q", ErrNotFound, flow)
 		}
-		active := func(row *Message) bool {
+		own := func(row *Message) bool {
 			return row.Origin.Flow == flow && m.passages.Run(flow, row.Origin.Number) != nil
 		}
-		rows, held, err := tx.withdraw(out.Person.Shard(), out.Person.String()+"/"+flow+"/", active)
+		rows, held, err := tx.withdraw(out.Person.Shard(), out.Person.String()+"/"+flow+"/", 0, own)
 		if err != nil {
 			return err
 		}
 		out.Withdrawn, out.Sending = len(rows), held
 		tx.step(m, &flowengine.Eject{Flow: flow, Reason: reason})
-		for _, row := range rows { // nobody waits for it any more; it is counted as not sent
-			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data})
+		for _, row := range rows {
+			tx.withdrawn(m, row)
 		}
 		return nil
 	})
 	return out, err
 }
 
+// withdrawn counts a message as not sent. Nobody waits for it any more.
+func (tx *txn) withdrawn(m *member, row *Message) {
+	tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data})
+}
+
+// withdrawPage bounds the messages that one task withdraws.
+const withdrawPage = 512
+
+// withdrawAll takes the unsent messages of stopped flows out of the outbox, and
+// gives the turns back that they waited for.
+func (rt *Runtime) withdrawAll(ctx context.Context, flows ...string) error {
+	of := func(row *Message) bool { return slices.Contains(flows, row.Origin.Flow) && !row.Origin.Person.IsZero() }
+	for s := range flowengine.Shard(flowengine.Shards) {
+		for more := true; more; {
+			err := rt.do(ctx, rt.owner(s), "withdraw", func(tx *txn) error {
+				rows, _, err := tx.withdraw(s, "", withdrawPage, of)
+				if err != nil {
+					return err
+				}
+				more = len(rows) == withdrawPage
+				for _, row := range rows {
+					m, err := tx.member(row.Origin.Person)
+					if err != nil {
+						return err
+					}
+					if m.exists {
+						tx.withdrawn(m, row)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for _, ex := range rt.executors {
+		err := rt.do(ctx, ex, "withdraw", func(tx *txn) error {
+			for _, flow := range flows {
+				if err := tx.forgetPace(flow); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // withdraw takes the messages out of a shard's outbox that have not been given
-// to a sender, whose id begins with prefix, and that match. held counts those
-// that match but are with a sender already.
-func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) bool) (withdrawn []*Message, held int, err error) {
+// to a sender, whose id begins with prefix, and that match: at most so many, or
+// with 0 all. held counts those that match but are with a sender already.
+func (tx *txn) withdraw(s flowengine.Shard, prefix string, most int, match func(*Message) bool) (withdrawn []*Message, held int, err error) {
 	q := tx.ex.outbox
 	d := q.shards[s]
 	rows := map[string][]byte{}
@@ -94,6 +146,9 @@ func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) 
 		}
 	}
 	for key, value := range rows {
+		if most > 0 && len(withdrawn) == most {
+			break
+		}
 		m, err := decodeMessage(value)
 		if err != nil || !strings.HasPrefix(m.ID, prefix) || !match(m) {
 			continue

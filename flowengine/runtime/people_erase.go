@@ -75,7 +75,7 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 		tx.step(m, &flowengine.Eject{Flow: m.passages.Runs[0].Flow, Reason: "deleted"})
 	}
 	addresses := m.person.Addresses
-	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
+	if _, _, err := tx.withdraw(id.Shard(), "", 0, func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
 		return nil, err
 	}
 	for _, kind := range personal {
@@ -218,7 +218,7 @@ func (tx *txn) receiveUnalias(body []byte) error {
 			return err
 		}
 	}
-	_, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
+	_, _, err = tx.withdraw(a.Shard(), "", 0, func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) })
 	return err
 }
 

@@ -207,7 +207,13 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 		return nil, err
 	}
 	out.Warnings = warnings
-	if !rt.published.Swap(true) {
+	if !rt.published.Load() {
+		for _, ex := range rt.executors {
+			if err := rt.do(ctx, ex, "catch_up", (*txn).catchUp); err != nil {
+				return nil, fmt.Errorf("reading what waits for its turn: %w", err)
+			}
+		}
+		rt.published.Store(true)
 		rt.wake()
 	}
 	return out, errors.Join(rt.launchJobs(ctx), rt.goalJobs(ctx))
@@ -371,7 +377,10 @@ func (rt *Runtime) StopFlow(ctx context.Context, id string, drain bool) error {
 	if err != nil || drain {
 		return err
 	}
-	return rt.ejectAll(ctx, id, "stopped")
+	if err := rt.ejectAll(ctx, id, "stopped"); err != nil {
+		return err
+	}
+	return rt.withdrawAll(ctx, id)
 }
 
 func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowRecord) error) error {
@@ -445,10 +454,16 @@ func (rt *Runtime) resumeStops(ctx context.Context) {
 		}
 	}
 	rt.flows.mu.Unlock()
+	if len(stopped) == 0 {
+		return
+	}
 	for _, id := range stopped {
 		if err := rt.ejectAll(ctx, id, "stopped"); err != nil && ctx.Err() == nil {
 			rt.log.Error("people could not be taken out of a stopped flow", "flow", id, "error", err)
 		}
+	}
+	if err := rt.withdrawAll(ctx, stopped...); err != nil && ctx.Err() == nil {
+		rt.log.Error("messages of stopped flows could not be withdrawn", "error", err)
 	}
 }
 
@@ -491,7 +506,7 @@ func (rt *Runtime) lifecycle(ctx context.Context) {
 			continue
 		}
 		to(e.id, flowengine.Cancelled)
-		if err := rt.ejectAll(ctx, e.id, "flow_ended"); err == nil {
+		if err := errors.Join(rt.ejectAll(ctx, e.id, "flow_ended"), rt.withdrawAll(ctx, e.id)); err == nil {
 			to(e.id, flowengine.Finished)
 		}
 	}

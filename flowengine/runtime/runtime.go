@@ -119,6 +119,7 @@ type Runtime struct {
 	// linkSecret makes the tokens of short links.
 	linkSecret []byte
 	hooks      atomic.Pointer[hookSet] // nil: nobody wants to hear of anything
+	pacer      pacer
 }
 
 type healthError struct{ err error }
@@ -144,6 +145,9 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 	}
 	if err = store.Apply(&first); err != nil {
 		return nil, fmt.Errorf("runtime: counting the start: %w", err)
+	}
+	if err := rt.pacer.load(store); err != nil {
+		return nil, fmt.Errorf("runtime: reading how far messages are paced: %w", err)
 	}
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {

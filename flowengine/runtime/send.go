@@ -112,6 +112,7 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 	case m.Marketing && m.Claimed: // rule X2: assumed sent
 		ex.rt.metrics.inDoubt.WithLabelValues("assumed_sent").Inc()
 		ex.settle(sent{m, Outcome{Fate: FateAccepted, Parts: ex.units(m), Code: "in_doubt"}})
+	case m.Pacing.Paced() && m.Attempt == 0 && !ex.ready(m, now):
 	case !m.Expires.IsZero() && !now.Before(m.Expires):
 		ex.settle(sent{m, Outcome{Fate: FateExpired, Parts: m.Sent}})
 	case m.Marketing:

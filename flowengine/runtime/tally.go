@@ -53,7 +53,8 @@ type Tally struct {
 	Costs      map[CostKey]tariff.Money
 }
 
-// GoalKey names a goal, overall or for one branch of a split (element/port).
+// GoalKey names a goal, overall, for one branch of a split (element/port), or for
+// the control group (flowengine.ControlBranch).
 type GoalKey struct{ Goal, Branch string }
 
 // GoalCounts are the metrics of a goal (rule G3).
@@ -127,6 +128,9 @@ func (t *Tally) Count(e *flowengine.Event) {
 // countGoal adds an event to the goal overall, and to the branch that it names.
 func (t *Tally) countGoal(e *flowengine.Event) {
 	all := t.goal(GoalKey{e.Detail, ""})
+	if e.Element == flowengine.ControlBranch { // persons who never entered are compared with the others, not added to them
+		all = new(GoalCounts)
+	}
 	branch := new(GoalCounts)
 	if e.Element != "" {
 		branch = t.goal(GoalKey{e.Detail, e.Element})
