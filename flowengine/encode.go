@@ -508,7 +508,7 @@ func (e *Event) appendAfter(b []byte, before *Event) []byte {
 	b = record.AppendUint(b, 6, uint64(e.Units))
 	b = record.AppendBool(b, 7, e.First)
 	b = record.AppendString(b, 8, e.Detail)
-	return e.append(b)
+	return AppendCharge(b, &e.Charge)
 }
 
 // DecodeEvents reads what AppendEvents wrote and appends it to events.
@@ -542,7 +542,7 @@ func DecodeEvents(b []byte, events []Event) ([]Event, error) {
 			case eventSame:
 				e.share(&before, f.Uint)
 			default:
-				return e.decode(f)
+				return DecodeCharge(f, &e.Charge)
 			}
 			return nil
 		})

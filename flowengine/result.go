@@ -30,7 +30,10 @@ type Result struct {
 	// "entry" or "refused", and Refused says why.
 	Outcome string
 	Refused string
-	Flow    string // the flow that consumed it
+	// Owed is, after a SendResult, what the message costs once it is delivered.
+	// The host hands it back with the Report.
+	Owed Charge
+	Flow string // the flow that consumed it
 }
 
 // RunKey names a run among those of its person.
@@ -112,5 +115,5 @@ type Event struct {
 	Units   uint32
 	First   bool
 	Detail  string
-	Charge  // of Accepted and Failed: what Units cost
+	Charge  // of Accepted and Failed: what Units cost; of Reported: what was owed
 }

@@ -101,6 +101,7 @@ type inhabitant struct {
 	latest   Send
 	linked   Send // the last one with links
 	events   []Happened
+	owed     map[string]Charge // by message
 	gone     Deadline
 }
 
@@ -289,7 +290,7 @@ func (w *world) command(line string) {
 		w.step(h, r)
 	case "report":
 		s := w.last.latest
-		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true})
+		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true, Owed: w.last.owed[s.ID]})
 	case "links":
 		w.links = Links{Base: args[0], TTL: DefaultLinkTTL, Secret: []byte("known to the test only")}
 		w.set.WithLinks(w.links)
@@ -381,6 +382,12 @@ func (w *world) step(h *inhabitant, c Cause) {
 	}
 	again := w.set.StepWith(&twin.person, &twin.passages, h.past, c, w.now)
 	r := w.set.StepWith(&h.person, &h.passages, h.past, c, w.now)
+	if sent, ok := c.(*SendResult); ok {
+		if h.owed == nil {
+			h.owed = map[string]Charge{}
+		}
+		h.owed[sent.ID] = r.Owed
+	}
 	h.events = append(h.events, r.Happened...)
 	after := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
 	if fmt.Sprint(r) != fmt.Sprint(again) || !bytes.Equal(after, AppendPassages(AppendPerson(nil, &twin.person), &twin.passages)) {
@@ -456,6 +463,9 @@ func (w *world) event(e Event) {
 		line += w.cost(&e)
 	} else if e.First {
 		line += " first"
+	}
+	if e.Kind == Reported && e.Priced() {
+		line += " cost " + e.Amount().String()
 	}
 	w.say("%s", line)
 }

@@ -296,7 +296,9 @@ func (st *step) exit(run *Run, reason string) {
 // wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
 	o := r.Origin
-	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: st.charge(r)}
+	charge, owed := st.charge(r)
+	st.result.Owed = owed
+	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: charge}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID
 	}
@@ -354,7 +356,11 @@ func (st *step) report(r *Report) {
 		return
 	}
 	o := r.Origin
-	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
+	e := Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered}
+	if r.Delivered { // C2
+		e.Charge = r.Owed
+	}
+	st.log(e)
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Delivered, m.Failed = r.Delivered, !r.Delivered })
 	if st.waitsForReport(o) {
 		st.tellSender(o, r.ID, r)

@@ -189,23 +189,29 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 		tx.settleHook(m, o)
 		return nil
 	}
-	if err := tx.expectReports(m, o.Carrier); err != nil {
+	owed, err := tx.tellFlows(m, o)
+	if err != nil {
 		return err
 	}
+	return tx.expectReports(m, o.Carrier, owed)
+}
+
+// tellFlows lets the flows of the person know what became of a message, and
+// tells what is to be paid for it once it is delivered.
+func (tx *txn) tellFlows(m *Message, o Outcome) (owed flowengine.Charge, err error) {
 	if m.Origin.Person.IsZero() { // sent by an operator, not by a flow
 		tx.tellResult(m, o)
-		return nil
+		return owed, nil
 	}
 	person, err := tx.member(m.Origin.Person)
 	if err != nil || !person.exists {
-		return err
+		return owed, err
 	}
 	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
 	}
-	tx.step(person, result)
-	return nil
+	return tx.step(person, result).Owed, nil
 }
 
 // tellResult tells those who want to hear of it what became of a message that
@@ -252,13 +258,13 @@ func (tx *txn) retry(m *Message, o Outcome) error {
 
 // expectReports stores under which ids the delivery reports of a message will
 // come, in the shard of the recipient's address, where reports look.
-func (tx *txn) expectReports(m *Message, carrier string) error {
+func (tx *txn) expectReports(m *Message, carrier string, owed flowengine.Charge) error {
 	to := reportAddress(m.To)
 	for i, key := range m.Keys {
 		if key == "" {
 			continue
 		}
-		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
+		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys)), Owed: owed}
 		var err error
 		if tx.ex.owns(to.Shard()) {
 			err = tx.expectReport(to, carrier, key, x)

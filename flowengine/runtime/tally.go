@@ -117,6 +117,7 @@ func (t *Tally) Count(e *flowengine.Event) {
 			c.Clickers++
 		}
 	case flowengine.Reported:
+		t.countCost(e)
 		if e.First {
 			t.element(e).Delivered++
 		} else {
