@@ -234,3 +234,57 @@ func (h *cappedHost) times() []time.Time {
 	}
 	return all
 }
+
+// What a host keeps of the way in which a message waits for its turn comes back as it
+// was, and gives the same openings.
+func TestPacingRoundTrip(t *testing.T) {
+	v, err := ParseFlow("f.yaml", []byte(`
+flow: f
+entries: [{id: e, type: flow_api, next: s}]
+elements:
+  s: {type: send_sms, from: "100", text: "x", speed: {max: 7, per: 1m}, window: {days: [mon, sat], from: "22:00", to: "01:30"}}
+`), testSchema(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := v.Node("s").Element.(*SendSMS)
+	zone, _ := time.LoadLocation("America/New_York")
+	rapid.Check(t, func(t *rapid.T) {
+		window := e.Window
+		if rapid.Bool().Draw(t, "always") {
+			window = nil
+		}
+		want := e.Speed.pacing(rapid.IntRange(0, 9).Draw(t, "lane"), e.Validity, window, zone)
+		var got Pacing
+		if err := got.Decode(want.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		at := drawTime(t, "at")
+		if got.Lane != want.Lane || got.Gap != time.Minute/7 || got.Validity != want.Validity || !got.Opening(at).Equal(want.Opening(at)) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+		if opening := got.Opening(at); opening.Before(at) || !got.Opening(opening).Equal(opening) {
+			t.Fatalf("%s is no opening from %s on", opening, at)
+		}
+	})
+}
+
+func TestSpeedErrors(t *testing.T) {
+	for speed, want := range map[string]string{
+		`{max: 5, per: 2m}`: "say 1s, 1m, 1h or 1d",
+		`{max: 0}`:          "max",
+		`{per: 1s}`:         `"max" is missing`,
+		`5`:                 "map",
+	} {
+		_, err := ParseFlow("f.yaml", []byte(`
+flow: f
+entries: [{id: e, type: flow_api, next: s}]
+elements:
+  s: {type: send_sms, from: "100", text: "x", speed: `+speed+`}
+  c: {type: call_api, url: "https://example.org", speed: `+speed+`}
+`), testSchema(t), nil)
+		if err == nil || strings.Count(err.Error(), want) < 2 || !strings.Contains(err.Error(), "f.yaml:5:") || !strings.Contains(err.Error(), "f.yaml:6:") {
+			t.Errorf("%s: got %v, want …%s… twice", speed, err, want)
+		}
+	}
+}
