@@ -62,7 +62,8 @@ func (l *loader) files() error {
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
 	l.webhooks(doc, s.Webhooks)
 	l.api(doc, &s.API)
-	s.Policy.Check(func(path []any, message string) { doc.ErrorAt(path, "%s: %s", strict.PathText(path), message) })
+	policy := &s.Policy
+	policy.Check(func(path []any, message string) { doc.ErrorAt(path, "%s: %s", strict.PathText(path), message) })
 	l.people(doc, s.People)
 	l.numbers(doc, s.Numbers)
 	l.each(doc, "include", s.Include, l.include)
