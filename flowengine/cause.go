@@ -77,7 +77,7 @@ type Report struct {
 	Delivered bool
 	Final     bool
 	Code      string
-	Data      Attrs // Send.Data
+	Data      Attrs  // Send.Data
 	Owed      Charge // as Result.Owed was, when the message was taken
 }
 
