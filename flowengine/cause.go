@@ -77,7 +77,8 @@ type Report struct {
 	Delivered bool
 	Final     bool
 	Code      string
-	Data      Attrs // Send.Data
+	Data      Attrs  // Send.Data
+	Owed      Charge // as Result.Owed was, when the message was taken
 }
 
 // Eject takes the person out of a flow, or of one version of it (rules A4, E8, S7).

@@ -15,7 +15,8 @@ func (s *Set) WithTariffs(t *tariff.Table) *Set {
 }
 
 // Charge is what a carrier asks for the parts that it took (rules C1, C2). It
-// is fixed when they are taken: later tariffs don't touch it (rule C4). The
+// is fixed when they are taken, also when it is due only on delivery: later
+// tariffs don't touch it (rule C4). The
 // zero Charge is of what has no price by its nature.
 type Charge struct {
 	Cost     tariff.Money
@@ -30,17 +31,22 @@ func (c Charge) Priced() bool { return c.Currency != tariff.Currency{} }
 // Amount is the cost of an event that is Priced.
 func (c Charge) Amount() tariff.Amount { return tariff.Amount{Money: c.Cost, Currency: c.Currency} }
 
-// charge prices what a carrier took of a message at this moment. Requests to
-// APIs have no price: nobody charges for them.
-func (st *step) charge(r *SendResult) Charge {
+// charge prices what a carrier took of a message at this moment. What its tariff
+// charges on delivery is owed until then. Requests to APIs have no price: nobody
+// charges for them.
+func (st *step) charge(r *SendResult) (now, owed Charge) {
 	if r.Parts == 0 || r.Channel == ChannelHTTP {
-		return Charge{}
+		return now, owed
 	}
 	price, known := st.set.tariffs.Message(r.Channel, tariff.Outbound, r.To, int(r.Parts), st.now)
 	if !known {
-		return Charge{CostUnknown: true}
+		return Charge{CostUnknown: true}, owed
 	}
-	return Charge{Cost: price.Total.Money, Currency: price.Total.Currency}
+	c := Charge{Cost: price.Total.Money, Currency: price.Total.Currency}
+	if price.Row.OnDelivery {
+		return now, c
+	}
+	return c, owed
 }
 
 // contacted notes that something was submitted to the person, and reports
@@ -65,7 +71,9 @@ const (
 	eventCostUnknown = 11
 )
 
-func (c *Charge) append(b []byte) []byte {
+// AppendCharge appends the stored form of c, as fields of the record that it is a
+// part of.
+func AppendCharge(b []byte, c *Charge) []byte {
 	b = record.AppendInt(b, eventCost, int64(c.Cost))
 	if c.Priced() {
 		b = record.AppendBytes(b, eventCurrency, c.Currency[:])
@@ -73,8 +81,8 @@ func (c *Charge) append(b []byte) []byte {
 	return record.AppendBool(b, eventCostUnknown, c.CostUnknown)
 }
 
-// decode reads a field that append may have written.
-func (c *Charge) decode(f record.Field) error {
+// DecodeCharge reads a field into c, if it is one that AppendCharge wrote.
+func DecodeCharge(f record.Field, c *Charge) error {
 	switch f.Num {
 	case eventCost:
 		c.Cost = tariff.Money(f.Int())

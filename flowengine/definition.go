@@ -123,6 +123,9 @@ func (b *builder) settings() {
 		zone = time.UTC
 	}
 	s.location = zone
+	if s.QuietHours != nil {
+		s.QuietHours.check(&Checker{report: b.report}, "settings", "quiet_hours")
+	}
 	for _, m := range []struct {
 		key    string
 		moment Moment

@@ -133,7 +133,12 @@ func (st *step) edges() {
 		after := now.as(st.person)
 		*st.before = now
 		st.wakeForChange()
-		for _, ref := range st.set.watchers.concerned(changes, false) {
+		refs := st.set.watchers.concerned(changes, false)
+		if len(st.set.policy.Caps) > 0 {
+			refs = slices.Clone(refs)
+			st.set.byPriority(refs)
+		}
+		for _, ref := range refs {
 			if slices.Contains(by, ref.flow.ID) {
 				continue
 			}

@@ -35,6 +35,7 @@ type Outcome struct {
 	wait   bool
 	until  time.Time
 	send   string
+	held   time.Time // until when a message may be held for a cap
 	end    string
 	// transfer lets the person into another flow; the wait ends with what came of it.
 	transfer *Start
@@ -61,11 +62,17 @@ func WaitForSend(id string) Outcome { return Outcome{wait: true, send: id} }
 // about it comes, or until t.
 func WaitForReport(id string, t time.Time) Outcome { return Outcome{wait: true, send: id, until: t} }
 
+// Hold stays because a cap leaves no place for a message before t (rule X12). It
+// is tried again then, or when a place becomes free, until its validity ends.
+func Hold(t, expires time.Time) Outcome { return Outcome{wait: true, until: t, held: expires} }
+
 // reportWaiter is an Element that waits for delivery reports too. Its wait goes
 // on after a cause that does not end it.
 type reportWaiter interface {
 	Waiting
 	ends(c Cause) bool
+	// patience is how long a wait without a deadline goes on after such a cause.
+	patience(run *Run) time.Duration
 }
 
 // End ends the run for the given reason.
@@ -102,6 +109,7 @@ func (x *Passage) sendNth(s Send, n int) string {
 	x.result.Sends = append(x.result.Sends, s)
 	if s.Channel != ChannelHTTP {
 		x.State.contacted(s.Channel, x.Now)
+		x.reserve(&s)
 		if len(x.Set.segmentWatchers.byKey[contactKey(s.Channel)]) > 0 {
 			x.result.contacts = append(x.result.contacts, s.Channel)
 		}

@@ -29,6 +29,7 @@ type CallAPI struct {
 	Body    string             `yaml:"body" doc:"Body as a Liquid template, in place of json."`
 	Collect bool               `yaml:"collect" default:"true" doc:"Make variables of the first level of the JSON answer: texts, numbers, true and false."`
 	Timeout time.Duration      `yaml:"timeout" default:"10s" min:"1s" max:"60s" doc:"Time for one attempt."`
+	Speed   *Speed             `yaml:"speed" doc:"How fast requests are made, in the order in which persons came. The rest waits."`
 	Retries int                `yaml:"retries" default:"3" min:"0" max:"3" doc:"Further attempts after a timeout, 429 or 5xx."`
 
 	url     *Template
@@ -63,6 +64,7 @@ func (e *CallAPI) Check(c *Checker) {
 	if fixed, _, _ := strings.Cut(e.URL, "{"); !strings.HasPrefix(fixed, "https://") && !strings.HasPrefix(fixed, "http://") {
 		c.ErrorfAt([]any{"url"}, "an address begins with https:// or http://, and not with a value")
 	}
+	e.Speed.check(c, "speed")
 	if e.Body != "" && e.JSON != nil {
 		c.ErrorfAt([]any{"body"}, "say either `json` or `body`")
 	}
@@ -96,7 +98,9 @@ func (e *CallAPI) Arrive(x *Passage) Outcome {
 		x.Log(NotSent, NotSentRenderError+": "+err.Error())
 		return Take(portRenderError)
 	}
-	return WaitForSend(x.Send(Send{Channel: ChannelHTTP, To: address, Text: request, Expires: x.Now.Add(MaxValidity)}))
+	return WaitForSend(x.Send(Send{
+		Channel: ChannelHTTP, To: address, Text: request, Expires: x.Now.Add(MaxValidity), Pacing: e.Speed.pacing(0, MaxValidity, nil, nil),
+	}))
 }
 
 func (e *CallAPI) compose(x *Passage) (address, request string, err error) {

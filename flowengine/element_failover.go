@@ -39,19 +39,36 @@ func (e *Failover) Arrive(x *Passage) Outcome {
 func (e *Failover) attempt(x *Passage) Outcome {
 	for ; int(x.Run.Attempt) < len(e.Channels); x.Run.Attempt++ {
 		ch := &e.Channels[x.Run.Attempt]
-		s, notSent := ch.compose(x)
+		s, notSent, hold := ch.compose(x, int(x.Run.Attempt))
 		if notSent != "" { // F1: no address is a reason to go on
 			x.Log(NotSent, notSent)
 			continue
 		}
-		id := x.Send(s)
-		wait := ch.Wait
-		if wait == 0 {
-			wait = ch.Validity
+		if !hold.IsZero() {
+			return Hold(hold, s.Expires)
 		}
-		return WaitForReport(id, s.Expires.Add(wait-ch.Validity))
+		id := x.Send(s)
+		if s.Pacing.Paced() { // nobody knows when; its wait begins when it is accepted
+			return WaitForReport(id, time.Time{})
+		}
+		return WaitForReport(id, s.Expires.Add(ch.wait()-ch.Validity))
 	}
 	return Take(portFailed)
+}
+
+func (ch *FailoverChannel) wait() time.Duration {
+	if ch.Wait == 0 {
+		return ch.Validity
+	}
+	return ch.Wait
+}
+
+// patience is how long the run waits for the report on what was just accepted.
+func (e *Failover) patience(run *Run) time.Duration {
+	if int(run.Attempt) < len(e.Channels) {
+		return e.Channels[run.Attempt].wait()
+	}
+	return MaxValidity
 }
 
 // ends says that a message which the carrier took goes on waiting for its report.
@@ -63,6 +80,8 @@ func (e *Failover) ends(c Cause) bool {
 // Resume looks at what became of the message whose turn it is.
 func (e *Failover) Resume(x *Passage, c Cause) Outcome {
 	switch c := c.(type) {
+	case *placeFree:
+		return e.attempt(x)
 	case *SendResult:
 		if c.Accepted {
 			return Take(portDelivered)

@@ -25,13 +25,16 @@ func (e *SendSMS) Check(c *Checker) { e.check(c) }
 
 // Arrive sends the message, unless the person cannot or must not get it.
 func (e *SendSMS) Arrive(x *Passage) Outcome {
-	s, notSent := e.compose(x)
+	s, notSent, hold := e.compose(x, 0)
 	if notSent != "" {
 		x.Log(NotSent, notSent)
 		if strings.HasPrefix(notSent, NotSentRenderError) {
 			return Take(portRenderError)
 		}
 		return Take(portNotSent)
+	}
+	if !hold.IsZero() {
+		return Hold(hold, s.Expires)
 	}
 	id := x.Send(s)
 	if x.leads(portSent) || x.leads(portFailed) {
@@ -40,8 +43,12 @@ func (e *SendSMS) Arrive(x *Passage) Outcome {
 	return Take(portSent)
 }
 
-// Resume goes on when the carrier has answered.
-func (e *SendSMS) Resume(_ *Passage, c Cause) Outcome {
+// Resume goes on when the carrier has answered, and tries again when there may
+// be a place for what a cap held.
+func (e *SendSMS) Resume(x *Passage, c Cause) Outcome {
+	if _, ok := c.(*placeFree); ok {
+		return e.Arrive(x)
+	}
 	if r, ok := c.(*SendResult); ok && r.Accepted {
 		return Take(portSent)
 	}

@@ -105,6 +105,9 @@ func AppendPassages(b []byte, p *Passages) []byte {
 			return record.AppendTime(b, 2, h.At)
 		})
 	}
+	for i := range p.Places {
+		b = record.AppendNested(b, 6, p.Places[i].append)
+	}
 	return b
 }
 
@@ -146,6 +149,9 @@ func DecodePassages(b []byte, p *Passages) error {
 			})
 			p.Contacts = append(p.Contacts, c)
 			return err
+		case 6:
+			p.Places = append(p.Places, Place{})
+			return p.Places[len(p.Places)-1].decode(f.Bytes)
 		}
 		return nil
 	})
@@ -178,6 +184,7 @@ func appendRun(b []byte, r *Run) []byte {
 	}
 	b = record.AppendUint(b, 17, uint64(r.Attempt))
 	b = record.AppendString(b, 18, r.Branch)
+	b = record.AppendTime(b, 20, r.Held)
 	for i := range r.Messages {
 		m := &r.Messages[i]
 		b = record.AppendNested(b, 19, func(b []byte) []byte {
@@ -272,6 +279,8 @@ func decodeRun(b []byte, r *Run) error {
 			r.Attempt = uint8(f.Uint)
 		case 18:
 			r.Branch = string(f.Bytes)
+		case 20:
+			r.Held = f.Time()
 		case 19:
 			var m MessageState
 			err := record.Decode(f.Bytes, "message", func(f record.Field) error {
@@ -512,7 +521,7 @@ func (e *Event) appendAfter(b []byte, before *Event) []byte {
 	b = record.AppendUint(b, 6, uint64(e.Units))
 	b = record.AppendBool(b, 7, e.First)
 	b = record.AppendString(b, 8, e.Detail)
-	return e.append(b)
+	return AppendCharge(b, &e.Charge)
 }
 
 // DecodeEvents reads what AppendEvents wrote and appends it to events.
@@ -546,7 +555,7 @@ func DecodeEvents(b []byte, events []Event) ([]Event, error) {
 			case eventSame:
 				e.share(&before, f.Uint)
 			default:
-				return e.decode(f)
+				return DecodeCharge(f, &e.Charge)
 			}
 			return nil
 		})

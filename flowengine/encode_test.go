@@ -54,11 +54,17 @@ func TestPersonRoundTrip(t *testing.T) {
 func TestPassagesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := Passages{Waits: rapid.Uint64().Draw(t, "waits")}
+		for range rapid.IntRange(0, 3).Draw(t, "places") {
+			want.Places = append(want.Places, Place{"sms", rapid.Bool().Draw(t, "marketing"), drawTime(t, "place"), rapid.Uint32().Draw(t, "message")})
+		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "runs") {
 			r := Run{
 				Flow: "f", Version: uint32(i), Number: rapid.Uint32().Draw(t, "number"), Entry: "e", Entered: drawTime(t, "entered"),
 				Element: "el", Seq: rapid.Uint32().Draw(t, "seq"), Since: drawTime(t, "since"), Wait: 7, Sending: "x",
 				Steps: 3, Repeats: 1, Vars: drawAttrs(t, "vars"),
+			}
+			if rapid.Bool().Draw(t, "held") {
+				r.Held = drawTime(t, "until")
 			}
 			if rapid.Bool().Draw(t, "heard") {
 				r.Inbound = &Heard{Channel: "sms", From: "1", To: "2", Text: rapid.String().Draw(t, "text"), Keyword: "k", At: drawTime(t, "at")}

@@ -42,7 +42,8 @@ type GoalState struct {
 	// Anchor is when the person last reached the anchor.
 	Anchor time.Time
 	// Branch is the way that the person went at the last split before the
-	// anchor or since: element/port; "" before any.
+	// anchor or since: element/port; "" before any. ControlBranch: the person
+	// was held out.
 	Branch    string
 	Converted bool
 }
@@ -97,8 +98,8 @@ func (st *step) anchor(run *Run, element string) {
 			continue
 		}
 		s := st.passages.Membership(run.Flow).goalState(g)
-		first := s.Anchor.IsZero()
-		if s.Converted { // one conversion per person (rule G3)
+		first := s.Anchor.IsZero() || s.Branch == ControlBranch // of whom the group was made smaller
+		if s.Converted {                                        // one conversion per person (rule G3)
 			continue
 		}
 		s.Anchor, s.Branch = st.now, run.Branch
@@ -233,6 +234,10 @@ func (st *step) anchorBack(g *Goal, s *GoalState, e *Event, at time.Time) {
 			st.log(Event{Kind: GoalAnchored, Flow: e.Flow, Version: e.Version, Element: s.Branch, Number: e.Number, Detail: g.ID, Units: g.mark})
 		}
 	case s.Converted:
+	case e.Kind == Refused && e.Detail == RefusedControlGroup:
+		if f := st.set.Flow(e.Flow); f != nil && f.Newest != nil {
+			st.anchorControl(g, s, f.Newest, at)
+		}
 	case e.Kind == Entered && g.Anchor == "", e.Kind == Engaged && g.Anchor != "" && e.Element == g.Anchor:
 		first := s.Anchor.IsZero()
 		s.Anchor = at

@@ -38,6 +38,9 @@ func (st *step) tryEvent(ref entryRef, e *Happened) {
 func (st *step) offerEntry(ref entryRef, with *Run) (refused string) {
 	if reason := st.refuses(ref, with); reason != "" {
 		st.log(Event{Kind: Refused, Flow: ref.flow.ID, Version: ref.version.Ordinal, Detail: reason})
+		if reason == RefusedControlGroup {
+			st.anchorHeldOut(ref)
+		}
 		return reason
 	}
 	if ref.entry.Interrupts { // R5

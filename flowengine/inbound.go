@@ -184,7 +184,13 @@ func (st *step) refuses(ref entryRef, with *Run) string {
 			return RefusedCondition
 		}
 	}
-	return settings.admit(st.passages, st.passages.Membership(ref.flow.ID), ref.flow.ID, st.now)
+	if reason := settings.admit(st.passages, st.passages.Membership(ref.flow.ID), ref.flow.ID, st.now); reason != "" {
+		return reason
+	}
+	if st.heldOut(ref) {
+		return RefusedControlGroup
+	}
+	return ""
 }
 
 // reserved handles STOP, START and HELP before any flow sees them (rule K8).

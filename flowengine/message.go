@@ -17,6 +17,8 @@ const (
 	NotSentBlocked     = "do_not_contact"
 	NotSentRenderError = "render_error"
 	NotSentEmpty       = "empty_text"
+	NotSentCapped      = "capped"  // the person got as many as caps allow (rule X12)
+	NotSentExpired     = "expired" // held for a cap until its validity ended
 )
 
 const channelSMS = "sms"
@@ -28,7 +30,8 @@ type TextMessage struct {
 	OnMissing string        `yaml:"on_missing" enum:"error,empty" default:"error" doc:"What a missing value without default does: leave through render_error, or render as nothing."`
 	Validity  time.Duration `yaml:"validity" default:"48h" min:"1m" max:"48h" doc:"How long the message may be tried, from the moment it may go out."`
 	Category  string        `yaml:"category" enum:"transactional,marketing" doc:"Purpose of the message. Default: the flow's."`
-	Window    *Window       `yaml:"window" doc:"When the message may go out; outside, it waits."`
+	Window    *Window       `yaml:"window" doc:"When the message may go out; outside, it waits. Default for marketing: outside of quiet hours."`
+	Speed     *Speed        `yaml:"speed" doc:"How fast messages go out, in the order in which persons came. The rest waits."`
 
 	ShortenURLs    bool               `yaml:"shorten_urls" default:"false" doc:"Replace http and https URLs by short links of links.base_url. A URL that goes through the filter no_shorten stays, as one for unsubscribing must: {{ 'https://example.org/stop' | no_shorten }}."`
 	TrackClicks    bool               `yaml:"track_clicks" default:"true" doc:"Count who follows the short links, and make a People event link_clicked of it."`
@@ -54,6 +57,7 @@ func (m *TextMessage) check(c *Checker, path ...any) {
 	if m.Window != nil {
 		m.Window.check(c, at("window")...)
 	}
+	m.Speed.check(c, at("speed")...)
 	if m.ShortenURLs {
 		m.shorten = &shortening{track: m.TrackClicks, removeProtocol: m.RemoveProtocol}
 		c.shortens(at("shorten_urls"))
@@ -108,14 +112,16 @@ func (m *TextMessage) dataOf(x *Passage) (data Attrs) {
 	return data
 }
 
-// compose makes the message for a person, or says why there is none.
-func (m *TextMessage) compose(x *Passage) (s Send, notSent string) {
+// compose makes the message for a person, or says why there is none. One that a
+// cap holds is not sent before hold; then it is composed again. Lane tells the
+// messages of one element apart that have speeds of their own.
+func (m *TextMessage) compose(x *Passage, lane int) (s Send, notSent string, hold time.Time) {
 	to, ok := x.Person.Address(Phone)
 	switch {
 	case !ok:
-		return s, NotSentNoAddress
+		return s, NotSentNoAddress, hold
 	case x.Person.Blocked(Phone):
-		return s, NotSentBlocked
+		return s, NotSentBlocked, hold
 	}
 	var text string
 	var err error
@@ -127,10 +133,10 @@ func (m *TextMessage) compose(x *Passage) (s Send, notSent string) {
 		text, err = m.text.Render(x)
 	}
 	if err != nil {
-		return s, NotSentRenderError + ": " + err.Error()
+		return s, NotSentRenderError + ": " + err.Error(), hold
 	}
 	if text == "" {
-		return s, NotSentEmpty
+		return s, NotSentEmpty, hold
 	}
 	from := m.from
 	if from == "" && x.Run.Inbound != nil {
@@ -140,14 +146,47 @@ func (m *TextMessage) compose(x *Passage) (s Send, notSent string) {
 	if len(m.data) > 0 {
 		s.Data = m.dataOf(x)
 	}
-	release := x.Now
-	if m.Window != nil { // X11: validity starts when the message may go out
-		if release = m.Window.opening(x.Now, x.zone()); release.After(x.Now) {
-			s.NotBefore = release
-		}
+	notSent, hold = m.time(x, &s, lane)
+	return s, notSent, hold
+}
+
+// time says when the message may go out: in its window (rule X11), and when caps
+// leave a place for it (rule X12).
+func (m *TextMessage) time(x *Passage, s *Send, lane int) (notSent string, hold time.Time) {
+	window := m.Window
+	if window == nil && s.Marketing {
+		window = x.quiet()
 	}
-	s.Expires = release.Add(m.Validity)
-	return s, ""
+	release := x.Now
+	if window != nil {
+		release = window.opening(x.Now, x.zone())
+	}
+	s.Expires = release.Add(m.Validity) // validity starts when it may go out
+	if !x.Run.Held.IsZero() {
+		s.Expires = x.Run.Held
+	}
+	if !release.Before(s.Expires) {
+		return NotSentExpired, hold
+	}
+	free, skip := x.place(s, release, window)
+	switch {
+	case skip:
+		return NotSentCapped, hold
+	case free.After(release):
+		return "", sooner(free, s.Expires)
+	}
+	if release.After(x.Now) {
+		s.NotBefore = release
+	}
+	s.Pacing = m.Speed.pacing(lane, m.Validity, window, x.zone())
+	return "", hold
+}
+
+func sooner(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // zone is the time zone of the person, where one is known, or that of the flow.

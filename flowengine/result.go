@@ -41,7 +41,10 @@ type Result struct {
 	// "entry" or "refused", and Refused says why.
 	Outcome string
 	Refused string
-	Flow    string // the flow that consumed it
+	// Owed is, after a SendResult, what the message costs once it is delivered.
+	// The host hands it back with the Report.
+	Owed Charge
+	Flow string // the flow that consumed it
 }
 
 // RunKey names a run among those of its person.
@@ -71,6 +74,9 @@ type Send struct {
 	// Expires is the end of validity (rule X11).
 	Expires   time.Time
 	Marketing bool // fate after a crash: assumed sent (rule X2)
+	// Pacing says how it waits for its turn (rule X13); then NotBefore is the
+	// earliest time for that, and Expires moves with the turn.
+	Pacing Pacing
 	// Data is what the flow's author wants reports and webhooks to tell of the message.
 	Data Attrs
 	// Links are the short links in Text; they are kept in the same commit.
@@ -124,5 +130,5 @@ type Event struct {
 	Units   uint32
 	First   bool
 	Detail  string
-	Charge  // of Accepted and Failed: what Units cost
+	Charge  // of Accepted and Failed: what Units cost; of Reported: what was owed
 }

@@ -20,7 +20,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected effects in testdata")
 
 // TestScripts plays the scripts in testdata/flows. A script is a txtar archive:
-// flow files, segments (.segment), at most one tariff file (.csv), and a `timeline` of commands. Each command is followed by what it
+// flow files, segments (.segment), at most one tariff file (.csv) and one policy
+// (policy*.cfg), and a `timeline` of commands. Each command is followed by what it
 // must bring about, in lines that begin with ">".
 //
 //	number N [key=value …]   declare a number: stop=, start=, help=, window=, default=
@@ -35,7 +36,7 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	report STATE             a final delivery report about the last message
 //	wait DURATION            let time pass; deadlines that come are fired in order
 //	stale                    fire the deadline that was cancelled last (X1)
-//	publish FILE             make FILE the newest version of its flow, or the tariff
+//	publish FILE             make FILE the newest version of its flow, the tariff or the policy
 //	state FLOW STATE         change a flow's state
 //	migrate FLOW             move the person to the newest version
 //	classify FROM SEGMENT [quiet]  a segment is computed
@@ -86,6 +87,7 @@ type world struct {
 	segments []*PeopleSegment
 	tariffs  *tariff.Table // nil: the script says nothing of costs
 	links    Links
+	policy   *Policy
 	set      *Set
 	now      time.Time
 	people   map[string]*inhabitant
@@ -103,6 +105,7 @@ type inhabitant struct {
 	latest   Send
 	linked   Send // the last one with links
 	events   []Happened
+	owed     map[string]Charge // by message
 	gone     Deadline
 }
 
@@ -131,7 +134,7 @@ func newWorld(t *testing.T, archive *txtar.Archive) *world {
 	w.schema = w.schema.WithSegments(ids...)
 	for _, f := range archive.Files {
 		w.files[f.Name] = f.Data
-		if (strings.HasSuffix(f.Name, ".yaml") || strings.HasSuffix(f.Name, ".csv")) && !strings.Contains(f.Name, "-v") {
+		if (strings.HasSuffix(f.Name, ".yaml") || strings.HasSuffix(f.Name, ".csv") || strings.HasSuffix(f.Name, ".cfg")) && !strings.Contains(f.Name, "-v") {
 			w.publish(f.Name)
 		}
 	}
@@ -144,6 +147,11 @@ func (w *world) publish(file string) {
 		if w.tariffs, err = tariff.Parse(tariff.File{Name: file, Data: w.files[file]}); err != nil {
 			w.t.Fatal(err)
 		}
+		w.set = nil
+		return
+	}
+	if strings.HasSuffix(file, ".cfg") {
+		w.policy = testPolicy(w.t, string(w.files[file]))
 		w.set = nil
 		return
 	}
@@ -199,7 +207,7 @@ func (w *world) command(line string) {
 		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
 			w.t.Fatal(err)
 		}
-		w.set.WithTariffs(w.tariffs).WithLinks(w.links).WithSegments(w.segments)
+		w.set.WithTariffs(w.tariffs).WithPolicy(w.policy).WithLinks(w.links).WithSegments(w.segments)
 		for _, text := range warnings {
 			w.say("warning: %s", text)
 		}
@@ -307,7 +315,7 @@ func (w *world) command(line string) {
 		w.step(h, r)
 	case "report":
 		s := w.last.latest
-		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true})
+		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true, Owed: w.last.owed[s.ID]})
 	case "links":
 		w.links = Links{Base: args[0], TTL: DefaultLinkTTL, Secret: []byte("known to the test only")}
 		w.set.WithLinks(w.links)
@@ -410,6 +418,12 @@ func (w *world) step(h *inhabitant, c Cause) {
 	}
 	again := w.set.StepWith(&twin.person, &twin.passages, h.past, c, w.now)
 	r := w.set.StepWith(&h.person, &h.passages, h.past, c, w.now)
+	if sent, ok := c.(*SendResult); ok {
+		if h.owed == nil {
+			h.owed = map[string]Charge{}
+		}
+		h.owed[sent.ID] = r.Owed
+	}
 	h.events = append(h.events, r.Happened...)
 	after := AppendPassages(AppendPerson(nil, &h.person), &h.passages)
 	if fmt.Sprint(r) != fmt.Sprint(again) || !bytes.Equal(after, AppendPassages(AppendPerson(nil, &twin.person), &twin.passages)) {
@@ -499,6 +513,9 @@ func (w *world) event(e Event) {
 		line += w.cost(&e)
 	} else if e.First {
 		line += " first"
+	}
+	if e.Kind == Reported && e.Priced() {
+		line += " cost " + e.Amount().String()
 	}
 	w.say("%s", line)
 }

@@ -85,6 +85,7 @@ type Set struct {
 	watchers watchers[entryRef]    // entry points that look at the profile
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
 	links    Links
+	policy   Policy // of all flows together
 
 	segments        []*PeopleSegment
 	segmentOf       map[string]*PeopleSegment

@@ -14,6 +14,7 @@ type Passages struct {
 	// Contacts are the latest messages to the person, one per channel.
 	Contacts []Contact
 	Heard    []Digest // latest inbound messages, newest last (rule R7)
+	Places   []Place  // of messages that count for caps, in order of time (rule X12)
 	// Waits counts the waits ever begun; it orders them (rule R3: the newest wins).
 	Waits uint64
 }
@@ -35,6 +36,7 @@ type Run struct {
 	Wait     uint64    // ordinal of the wait among the person's waits
 	Sending  string    // id of the message whose acceptance is awaited
 	Attempt  uint8     // of an element that makes several: which one, from 0
+	Held     time.Time // until when its message may be held for a cap; zero: none is held
 
 	Steps    uint32         // elements executed since entry (rule X3)
 	Repeats  uint32         // of them, the last ones at Element without a wait

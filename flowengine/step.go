@@ -73,6 +73,7 @@ func (st *step) watches() bool {
 // apply lets the cause take effect.
 func (st *step) apply(c Cause) {
 	ps := st.passages
+	st.placesDue()
 	switch c := c.(type) {
 	case *Inbound:
 		st.inbound(c)
@@ -174,6 +175,11 @@ func (st *step) resume(run *Run, c Cause) {
 		return
 	}
 	if w, ok := waiting.(reportWaiter); ok && !w.ends(c) {
+		if run.Deadline.IsZero() {
+			run.Deadline = st.now.Add(w.patience(run))
+			st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+			st.result.PassagesChanged = true
+		}
 		return
 	}
 	_, accepted := c.(*SendResult)
@@ -207,7 +213,11 @@ func (st *step) hearSince(key RunKey, question *Node, asked time.Time) {
 // until the flow goes on (rule S1).
 func (st *step) timer(run *Run, c *Timer) {
 	if f := st.set.Flow(run.Flow); f == nil || f.State != Paused {
-		st.resume(run, c)
+		if run.Held.IsZero() || st.version(run) == nil {
+			st.resume(run, c)
+		} else {
+			st.tryHeld()
+		}
 		return
 	}
 	run.Deadline = st.now.Add(holdTimers)
@@ -270,6 +280,7 @@ func (st *step) departed(run *Run, node *Node, port string) {
 
 // settled carries out an outcome that needs no further element.
 func (st *step) settled(run *Run, node *Node, out Outcome) bool {
+	run.Held = out.held
 	switch {
 	case out.wait:
 		st.passages.Waits++
@@ -327,7 +338,9 @@ func (st *step) exit(run *Run, reason string) {
 // wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
 	o := st.ours(r.Origin)
-	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: st.charge(r)}
+	charge, owed := st.charge(r)
+	st.result.Owed = owed
+	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: charge}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID
 	}
@@ -337,6 +350,7 @@ func (st *step) sendResult(r *SendResult) {
 	st.log(e)
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Accepted, m.Failed = r.Accepted, !r.Accepted })
 	st.tellSender(o, r.ID, r)
+	st.release(r)
 }
 
 // seen notes what became of a message, while its run is there to ask for it.
@@ -384,7 +398,11 @@ func (st *step) report(r *Report) {
 		return
 	}
 	o := st.ours(r.Origin)
-	st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered})
+	e := Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered}
+	if r.Delivered { // C2
+		e.Charge = r.Owed
+	}
+	st.log(e)
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Delivered, m.Failed = r.Delivered, !r.Delivered })
 	if st.waitsForReport(o) {
 		st.tellSender(o, r.ID, r)

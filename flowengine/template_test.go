@@ -10,8 +10,7 @@ func testSchema(t testing.TB) *Schema {
 	t.Helper()
 	s, err := NewSchema(
 		Attribute{"firstName", Text}, Attribute{"shoeSize", Whole}, Attribute{"balance", Decimal},
-		Attribute{"vip", Boolean}, Attribute{"birthDate", Date}, Attribute{"lastVisit", DateTime},
-		Attribute{"timezone", Text},
+		Attribute{"vip", Boolean}, Attribute{"birthDate", Date}, Attribute{"lastVisit", DateTime}, Attribute{"timezone", Text},
 	)
 	if err != nil {
 		t.Fatal(err)

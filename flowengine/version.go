@@ -132,6 +132,8 @@ type Settings struct {
 	Launch            string        `yaml:"launch" enum:"auto,manual" default:"auto" doc:"auto: the flow is launched when the daemon first reads it. manual: it is a draft until somebody launches it."`
 	Priority          int           `yaml:"priority" min:"-1000" max:"1000" doc:"Which flow takes a message that several want; higher goes first."`
 	Category          string        `yaml:"category" enum:"transactional,marketing" default:"transactional" doc:"Purpose of the messages."`
+	QuietHours        *QuietHours   `yaml:"quiet_hours" doc:"When no marketing message of the flow goes out. Default: that of the configuration."`
+	ControlGroup      *bool         `yaml:"control_group" doc:"Whether the control group stays out of the flow. Default: true for marketing."`
 	Salt              string        `yaml:"salt" doc:"What splits draw from. Default: the flow's id."`
 
 	location   *time.Location

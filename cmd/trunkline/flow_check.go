@@ -22,6 +22,7 @@ type ground struct {
 	name    string // of the configuration; "" for none
 	schema  *flowengine.Schema
 	numbers []*flowengine.Number
+	policy  *flowengine.Policy
 	flows   []*flowengine.Version
 	known   flowengine.Numbers // nil: every number is believed
 	faults  strict.Errors      // of the configuration itself
@@ -48,7 +49,7 @@ func (o *options) ground(without bool) (*ground, error) {
 	if l.unreadable {
 		return nil, fmt.Errorf("%s can't be read, so attributes and numbers are not known; see `trunkline check`", src)
 	}
-	return &ground{src.String(), l.config.schema, l.config.numbers, l.config.flows, l.hasNumber, l.errs}, nil
+	return &ground{src.String(), l.config.schema, l.config.numbers, &l.config.settings.Policy, l.config.flows, l.hasNumber, l.errs}, nil
 }
 
 // note prints what the reader has to know about the ground.

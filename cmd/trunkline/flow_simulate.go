@@ -85,7 +85,7 @@ func (o *options) simulate(cmd *cobra.Command, file, script string, seed uint64,
 	if err != nil {
 		return reportFile(cmd.ErrOrStderr(), script, err)
 	}
-	play, err := simulation.Run(s, simulation.Stage{Flow: v, Schema: g.schema, Numbers: g.numbers, Seed: seed, Parts: partsOf})
+	play, err := simulation.Run(s, simulation.Stage{Flow: v, Schema: g.schema, Numbers: g.numbers, Policy: g.policy, Seed: seed, Parts: partsOf})
 	view := viewPlay(play)
 	if asJSON {
 		if jsonErr := printJSON(cmd.OutOrStdout(), view); jsonErr != nil {

@@ -64,6 +64,8 @@ func (l *loader) files() error {
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
 	l.webhooks(doc, s.Webhooks)
 	l.api(doc, &s.API)
+	policy := &s.Policy
+	policy.Check(func(path []any, message string) { doc.ErrorAt(path, "%s: %s", strict.PathText(path), message) })
 	l.people(doc, s.People.Attributes)
 	l.numbers(doc, s.Numbers)
 	l.named(doc, s.Segments)

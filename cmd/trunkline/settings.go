@@ -33,6 +33,8 @@ type settings struct {
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 	Segments segmentSettings  `yaml:"segments" max:"1000" doc:"Conditions on people with a name, which flows look at and tools list."`
+
+	flowengine.Policy `yaml:",inline"`
 }
 
 type segmentSettings = []flowengine.PeopleSegment
@@ -170,7 +172,8 @@ type configuration struct {
 
 func (c *configuration) publication() runtime.Publication {
 	return runtime.Publication{
-		Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks),
+		Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Policy: &c.settings.Policy,
+		Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks),
 		RejectConflicts: c.settings.People.OnConflict == "reject",
 	}
 }

@@ -216,3 +216,42 @@ func TestTallyOfCosts(t *testing.T) {
 		}
 	})
 }
+
+// C2, C4: what is charged on delivery costs what it cost when the carrier took it, once
+// all of its parts are delivered, also when a report overtakes the carrier's answer
+// and the person belongs to another executor than the address.
+func TestCostsOnDelivery(t *testing.T) {
+	const rows = "channel,direction,prefix,currency,price,setup,min_s,increment_s,valid_from,charge_on\n" +
+		"sms,outbound,385,EUR,0.07,,,,1999-01-01,delivered\nsms,outbound,385,EUR,0.5,,,,2000-01-02,delivered\n"
+	const flow = `
+flow: priced
+entries: [{id: e, type: inbound_message, number: "38591000001", keywords: any, next: one}]
+elements:
+  one: {type: send_sms, from: "38591000001", text: "one"}
+`
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		w := start(t, store, Options{}, flow)
+		w.publishTariff(rows, flow)
+		w.answer = func(m *Message) (Outcome, bool) {
+			return Outcome{Fate: FateAccepted, Carrier: "out", Parts: 2, Keys: []string{m.To + "a", m.To + "b"}}, true
+		}
+		spent := func() string { return costText(w.flowStatus("priced").Counts.Cost(nil)) }
+		people := []string{"385911", "385912", "385913", "385914"}
+		w.must(w.report(people[3], people[3]+"a", StateDelivered)) // before its message
+		for _, from := range people {
+			w.must(w.inbound(w.arrival(from, "go")))
+		}
+		time.Sleep(36 * time.Hour) // another price is valid now
+		expect(t, "nothing delivered", spent(), "[], 0 unknown")
+		for i, states := range [][2]string{{StateDelivered, StateDelivered}, {StateDelivered, StateUndeliverable}, {StateExpired, StateExpired}, {StateDelivered, StateDelivered}} {
+			w.must(w.report(people[i], people[i]+"a", states[0]))
+			w.must(w.report(people[i], people[i]+"b", states[1]))
+			w.must(w.report(people[i], people[i]+"b", states[1])) // carriers repeat themselves
+		}
+		synctest.Wait()
+		expect(t, "two of four delivered", spent(), "[0.28 EUR], 0 unknown")
+		w.must(w.stop())
+		w.recount()
+	})
+}

@@ -92,6 +92,7 @@ type batch struct {
 	settled []func() // what may happen outside once the batch is durable
 	touched map[string]*Tally
 	counted map[string]bool // counts that the batch changed
+	lanes   map[string]bool // in which its messages have taken turns; nil: none ever
 	began   time.Time
 	err     error
 }
@@ -341,6 +342,7 @@ func (ex *executor) commit() {
 	b := ex.current
 	ex.writeTallies(b)
 	ex.writeCounts(b)
+	ex.writeLanes(b)
 	ex.rt.metrics.batch.Observe(float64(len(b.tasks)))
 	ex.inflight, ex.current, ex.spare = b, ex.spare, nil
 	ex.commits <- b
@@ -377,6 +379,7 @@ func (ex *executor) release(b *batch) {
 	clear(b.settled)
 	clear(b.touched)
 	clear(b.counted)
+	clear(b.lanes)
 	b.tasks, b.due, b.settled = b.tasks[:0], b.due[:0], b.settled[:0]
 	ex.spare = b
 }

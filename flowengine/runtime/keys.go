@@ -33,6 +33,7 @@ const (
 	kindIndex     = 'w' // kind of index, name, person → empty: who has a tag, is in a segment, …
 	kindRoll      = 'q' // person → empty: who there is
 	kindCount     = 'g' // what → how many, in the first shard of an executor
+	kindPace      = 's' // lane → first turn that is free
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,7 +56,10 @@ func (rt *Runtime) StopFlow(ctx context.Context, id string, drain time.Duration)
 	if err != nil || drain > 0 {
 		return err
 	}
-	return rt.ejectAll(ctx, id, 0, exitStopped)
+	if err := rt.ejectAll(ctx, id, 0, exitStopped); err != nil {
+		return err
+	}
+	return rt.withdrawAll(ctx, id)
 }
 
 // StopVersion ends an older version of a flow. People inside of it leave at once,
@@ -156,6 +160,12 @@ func (rt *Runtime) resumeStops(ctx context.Context) {
 		if err := rt.ejectAll(ctx, id, 0, exitStopped); err != nil && ctx.Err() == nil {
 			rt.log.Error("people could not be taken out of a stopped flow", "flow", id, "error", err)
 		}
+	}
+	if len(stopped) == 0 {
+		return
+	}
+	if err := rt.withdrawAll(ctx, stopped...); err != nil && ctx.Err() == nil {
+		rt.log.Error("messages of stopped flows could not be withdrawn", "error", err)
 	}
 }
 
@@ -322,7 +332,7 @@ func (rt *Runtime) finishing(ctx context.Context, r *flowRecord, now time.Time) 
 	case !empty && now.Before(r.until):
 		return rt.endVersions(ctx, r, now)
 	case !empty:
-		if err := rt.ejectAll(ctx, r.id, 0, exitEnded); err != nil {
+		if err := errors.Join(rt.ejectAll(ctx, r.id, 0, exitEnded), rt.withdrawAll(ctx, r.id)); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,15 +57,17 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow string, version uin
 			run := m.passages.Run(flow, row.Origin.Number)
 			return row.Origin.Flow == flow && run != nil && (version == 0 || run.Version == version)
 		}
-		rows, held, err := tx.withdraw(out.Person.Shard(), out.Person.String()+"/"+flow+"/", active)
+		rows, held, err := tx.withdraw(out.Person.Shard(), out.Person.String()+"/"+flow+"/", 0, active)
 		if err != nil {
 			return err
 		}
 		out.Withdrawn, out.Sending = len(rows), held
 		merged = slices.Clone(m.person.Merged)
 		tx.step(m, &flowengine.Eject{Flow: flow, Version: version, Reason: reason})
-		for _, row := range rows { // nobody waits for it any more; it is counted as not sent
-			tx.step(m, &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data})
+		for _, row := range rows {
+			if err := tx.withdrawn(out.Person, row); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -80,15 +83,14 @@ func (rt *Runtime) Remove(ctx context.Context, who Who, flow string, version uin
 // the person was merged into the one who is removed.
 func (rt *Runtime) removeMerged(ctx context.Context, id flowengine.PersonID, flow string, out *Removed) error {
 	return rt.do(ctx, rt.owner(id.Shard()), "remove", func(tx *txn) error {
-		rows, held, err := tx.withdraw(id.Shard(), id.String()+"/"+flow+"/", func(*Message) bool { return true })
+		rows, held, err := tx.withdraw(id.Shard(), id.String()+"/"+flow+"/", 0, func(*Message) bool { return true })
 		if err != nil {
 			return err
 		}
 		out.Withdrawn += len(rows)
 		out.Sending += held
 		for _, row := range rows {
-			r := &flowengine.SendResult{ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn"}
-			if err := tx.tellOutcome(r, id, time.Time{}); err != nil {
+			if err := tx.withdrawn(id, row); err != nil {
 				return err
 			}
 		}
@@ -96,10 +98,61 @@ func (rt *Runtime) removeMerged(ctx context.Context, id flowengine.PersonID, flo
 	})
 }
 
+// withdrawn counts a message as not sent. Nobody waits for it any more.
+func (tx *txn) withdrawn(at flowengine.PersonID, row *Message) error {
+	_, err := tx.tellOutcome(&flowengine.SendResult{
+		ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data,
+	}, at, time.Time{})
+	return err
+}
+
+// withdrawPage bounds the messages that one task withdraws.
+const withdrawPage = 512
+
+// withdrawAll takes the unsent messages of stopped flows out of the outbox, and
+// gives the turns back that they waited for.
+func (rt *Runtime) withdrawAll(ctx context.Context, flows ...string) error {
+	of := func(row *Message) bool { return slices.Contains(flows, row.Origin.Flow) && !row.Origin.Person.IsZero() }
+	for s := range flowengine.Shard(flowengine.Shards) {
+		for more := true; more; {
+			err := rt.do(ctx, rt.owner(s), "withdraw", func(tx *txn) error {
+				rows, _, err := tx.withdraw(s, "", withdrawPage, of)
+				if err != nil {
+					return err
+				}
+				more = len(rows) == withdrawPage
+				for _, row := range rows {
+					if err := tx.withdrawn(row.Origin.Person, row); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for _, ex := range rt.executors {
+		err := rt.do(ctx, ex, "withdraw", func(tx *txn) error {
+			for _, flow := range flows {
+				if err := tx.forgetPace(flow); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // withdraw takes the messages out of a shard's outbox that have not been given
-// to a sender, whose id begins with prefix, and that match. held counts those
-// that match but are with a sender already.
-func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) bool) (withdrawn []*Message, held int, err error) {
+// to a sender, whose id begins with prefix, and that match: at most so many, or
+// with 0 all. held counts those that match but are with a sender already.
+func (tx *txn) withdraw(s flowengine.Shard, prefix string, most int, match func(*Message) bool) (withdrawn []*Message, held int, err error) {
 	q := tx.ex.outbox
 	d := q.shards[s]
 	rows := map[string][]byte{}
@@ -125,8 +178,11 @@ func (tx *txn) withdraw(s flowengine.Shard, prefix string, match func(*Message) 
 			}
 		}
 	}
-	for key, value := range rows {
-		m, err := decodeMessage(value)
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		if most > 0 && len(withdrawn) == most {
+			break
+		}
+		m, err := decodeMessage(rows[key])
 		if err != nil || !strings.HasPrefix(m.ID, prefix) || !match(m) {
 			continue
 		}

@@ -80,7 +80,7 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 			return nil, err
 		}
 	}
-	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
+	if _, _, err := tx.withdraw(id.Shard(), "", 0, func(row *Message) bool { return concerns(row, id, addresses) }); err != nil {
 		return nil, err
 	}
 	for _, kind := range personal {
@@ -232,7 +232,7 @@ func (tx *txn) receiveUnalias(body []byte) error {
 			return err
 		}
 	}
-	if _, _, err = tx.withdraw(a.Shard(), "", func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) }); err != nil {
+	if _, _, err = tx.withdraw(a.Shard(), "", 0, func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) }); err != nil {
 		return err
 	}
 	return tx.forgetReports(a)

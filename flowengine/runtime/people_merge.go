@@ -274,7 +274,7 @@ func (tx *txn) receiveForgetMerged(body []byte) error {
 	if err != nil || !m.moved {
 		return err
 	}
-	if _, _, err := tx.withdraw(id.Shard(), "", func(row *Message) bool { return row.Relay == nil && row.Origin.Person == id }); err != nil {
+	if _, _, err := tx.withdraw(id.Shard(), "", 0, func(row *Message) bool { return row.Relay == nil && row.Origin.Person == id }); err != nil {
 		return err
 	}
 	tx.batch.writes.Delete(personKey(tx.ex.scratch[:0], kindPerson, id))
@@ -313,10 +313,10 @@ func (tx *txn) resolve(m *member) (*member, error) {
 // told lets a cause that names a person by a message's origin act on the person,
 // or on the one into whom the person was merged. A cause that comes there before
 // the person did waits; body makes the relay that it waits as.
-func (tx *txn) told(at flowengine.PersonID, origin flowengine.PersonID, until time.Time, c flowengine.Cause, later func(at flowengine.PersonID, until time.Time) *relay) error {
+func (tx *txn) told(at flowengine.PersonID, origin flowengine.PersonID, until time.Time, c flowengine.Cause, later func(at flowengine.PersonID, until time.Time) *relay) (*flowengine.Result, error) {
 	m, err := tx.member(at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if until.IsZero() {
 		until = tx.now.Add(notYetMost)
@@ -326,11 +326,11 @@ func (tx *txn) told(at flowengine.PersonID, origin flowengine.PersonID, until ti
 		tx.post(later(m.leads, until), tx.now)
 	case !m.exists:
 	case at == origin || slices.Contains(m.person.Merged, origin):
-		tx.step(m, c)
+		return tx.step(m, c), nil
 	case tx.now.Before(until):
 		tx.post(later(at, until), tx.now.Add(notYet))
 	}
-	return nil
+	return nil, nil
 }
 
 func (g *merger) append(b []byte) []byte {

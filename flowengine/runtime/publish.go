@@ -19,9 +19,10 @@ type Publication struct {
 	Flows   []*flowengine.Version // Ordinal is set by Publish
 	// Segments are those that the schema names.
 	Segments []*flowengine.PeopleSegment
-	Tariffs  *tariff.Table    // nil: the cost of everything is unknown
-	Links    flowengine.Links // Secret is set by Publish
-	Hooks    []Hook           // who is told of events
+	Tariffs  *tariff.Table      // nil: the cost of everything is unknown
+	Policy   *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
+	Links    flowengine.Links   // Secret is set by Publish
+	Hooks    []Hook             // who is told of events
 	// RejectConflicts makes contacts of several persons an error, unless a request
 	// says otherwise; else the persons are merged (rule A2).
 	RejectConflicts bool
@@ -43,7 +44,13 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 		return nil, err
 	}
 	rt.rejectConflicts.Store(p.RejectConflicts)
-	if !rt.published.Swap(true) {
+	if !rt.published.Load() {
+		for _, ex := range rt.executors {
+			if err := rt.do(ctx, ex, "catch_up", (*txn).catchUp); err != nil {
+				return nil, fmt.Errorf("reading what waits for its turn: %w", err)
+			}
+		}
+		rt.published.Store(true)
 		rt.wake()
 	}
 	return out, errors.Join(rt.indexJob(ctx), rt.segmentJobs(ctx), rt.launchJobs(ctx), rt.goalJobs(ctx), rt.migrateJobs(ctx))
@@ -55,7 +62,7 @@ func (rt *Runtime) publish(ctx context.Context, p Publication) (*Published, erro
 	defer g.mu.Unlock()
 	change := g.change()
 	change.configured, change.schema, change.numbers = map[string]*flowengine.Version{}, p.Schema, p.Numbers
-	change.segments, change.tariffs, change.links, change.hooks = p.Segments, p.Tariffs, p.Links, p.Hooks
+	change.segments, change.tariffs, change.policy, change.links, change.hooks = p.Segments, p.Tariffs, p.Policy, p.Links, p.Hooks
 	pub := &publishing{now: rt.now(), before: g, change: change, fresh: map[string]*flowengine.Version{}}
 	for _, v := range p.Flows {
 		pub.take(v)

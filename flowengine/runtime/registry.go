@@ -31,6 +31,7 @@ type registry struct {
 	tariffs    *tariff.Table
 	links      flowengine.Links
 	hooks      []Hook
+	policy     *flowengine.Policy
 	// idle is when an indefinite flow will at the earliest have lain idle for its
 	// lifetime (rule S4); only the life cycle uses it.
 	idle map[string]time.Time
@@ -38,7 +39,10 @@ type registry struct {
 
 // change is a registry that shares everything with g but its records.
 func (g *registry) change() *registry {
-	return &registry{records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, segments: g.segments, tariffs: g.tariffs, links: g.links, hooks: g.hooks}
+	return &registry{
+		records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, segments: g.segments,
+		tariffs: g.tariffs, policy: g.policy, links: g.links, hooks: g.hooks,
+	}
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -237,10 +241,10 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	g.tariffs, g.links, g.segments = change.tariffs, change.links, change.segments
+	g.tariffs, g.policy, g.links, g.segments = change.tariffs, change.policy, change.links, change.segments
 	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
 	rt.hooks.Store(newHookSet(g.hooks))
-	rt.set.Store(set.WithTariffs(g.tariffs).WithLinks(g.links).WithSegments(g.segments))
+	rt.set.Store(set.WithTariffs(g.tariffs).WithPolicy(g.policy).WithLinks(g.links).WithSegments(g.segments))
 	return warnings, nil
 }
 

@@ -77,6 +77,8 @@ type expected struct {
 	Done        bool   // its final report came
 	Arrived     []byte // parts delivered so far; only in the record of the first part
 	Failed      bool   // a final report other than delivered was told already; likewise
+	// Owed is what the whole message costs once it is delivered.
+	Owed flowengine.Charge
 }
 
 // usualExpected is room for the stored form of an expected report.
@@ -106,7 +108,8 @@ func (x *expected) append(b []byte) []byte {
 		b = record.AppendBytes(b, expArrived, x.Arrived)
 	}
 	b = record.AppendBool(b, expFailed, x.Failed)
-	return flowengine.AppendData(b, expData, x.Data)
+	b = flowengine.AppendData(b, expData, x.Data)
+	return flowengine.AppendCharge(b, &x.Owed)
 }
 
 func decodeExpected(b []byte) (*expected, error) {
@@ -129,6 +132,8 @@ func decodeExpected(b []byte) (*expected, error) {
 			x.Failed = f.Bool()
 		case expData:
 			err = flowengine.DecodeData(f.Bytes, &x.Data)
+		default:
+			err = flowengine.DecodeCharge(f, &x.Owed)
 		}
 		return err
 	})
@@ -230,7 +235,8 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 		}
 	}
 	r := &flowengine.Report{
-		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code, Data: x.Data,
+		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code,
+		Data: x.Data, Owed: x.Owed,
 	}
 	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
 		if set := tx.ex.rt.hooks.Load(); set != nil {
@@ -248,10 +254,11 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 // tellReport lets the flows of a person know of a delivery report. The person may
 // have been merged into the one at whom it is told.
 func (tx *txn) tellReport(r *flowengine.Report, at flowengine.PersonID, until time.Time) error {
-	return tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+	_, err := tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
 		body := record.AppendTime(appendReport(nil, r), 9, until)
 		return &relay{Target: at.Shard(), Kind: relayReport, Body: record.AppendBytes(body, 10, at[:])}
 	})
+	return err
 }
 
 func appendReport(b []byte, r *flowengine.Report) []byte {
@@ -262,8 +269,12 @@ func appendReport(b []byte, r *flowengine.Report) []byte {
 	b = record.AppendBool(b, 5, r.Delivered)
 	b = record.AppendBool(b, 6, r.Final)
 	b = record.AppendString(b, 7, r.Code)
-	return flowengine.AppendData(b, 8, r.Data)
+	b = flowengine.AppendData(b, 8, r.Data)
+	return record.AppendNested(b, repOwed, func(b []byte) []byte { return flowengine.AppendCharge(b, &r.Owed) })
 }
+
+// repOwed is the field of a report on its way that holds what is to be paid.
+const repOwed = 11
 
 func (tx *txn) receiveReport(body []byte) error {
 	r := new(flowengine.Report)
@@ -291,6 +302,8 @@ func (tx *txn) receiveReport(body []byte) error {
 			until = f.Time()
 		case 10:
 			copy(at[:], f.Bytes)
+		case repOwed:
+			err = record.Decode(f.Bytes, "price", func(f record.Field) error { return flowengine.DecodeCharge(f, &r.Owed) })
 		}
 		return err
 	})

@@ -29,6 +29,8 @@ type Message struct {
 	// Claimed is set, durably, before a message that must not be sent twice is
 	// given to its channel (rule X2).
 	Claimed bool
+	// Turn is the message's turn by the clock of its lane; 0: it has none yet (rule X13).
+	Turn int64
 	// Receipt is set when the row is not a text but a delivery report that is
 	// owed to the carrier which submitted an inbound message.
 	Receipt *Receipt
@@ -73,6 +75,8 @@ const (
 	msgReceiptState
 	msgRelay
 	msgData
+	msgPacing
+	msgTurn
 )
 
 func (m *Message) append(b []byte) []byte {
@@ -103,6 +107,10 @@ func (m *Message) append(b []byte) []byte {
 	}
 	if m.Relay != nil {
 		b = record.AppendNested(b, msgRelay, m.Relay.append)
+	}
+	if m.Pacing.Paced() {
+		b = record.AppendNested(b, msgPacing, m.Pacing.Append)
+		b = record.AppendUint(b, msgTurn, uint64(m.Turn))
 	}
 	b = record.AppendString(b, msgCarrier, m.Carrier)
 	return flowengine.AppendData(b, msgData, m.Data)
@@ -161,6 +169,10 @@ func decodeMessage(b []byte) (*Message, error) {
 			m.Relay, err = decodeRelay(f.Bytes)
 		case msgData:
 			err = flowengine.DecodeData(f.Bytes, &m.Data)
+		case msgPacing:
+			err = m.Pacing.Decode(f.Bytes)
+		case msgTurn:
+			m.Turn = int64(f.Uint)
 		case msgCarrier:
 			m.Carrier = string(f.Bytes)
 		}

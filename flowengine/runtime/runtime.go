@@ -123,6 +123,7 @@ type Runtime struct {
 
 	rejectConflicts atomic.Bool   // people.on_conflict: reject
 	importing       chan struct{} // holds one import at a time
+	pacer           pacer
 }
 
 type healthError struct{ err error }
@@ -153,6 +154,9 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 		return nil, fmt.Errorf("runtime: reading the store: %w", err)
 	}
 	rt.indexed.Store(err == nil)
+	if err := rt.pacer.load(store); err != nil {
+		return nil, fmt.Errorf("runtime: reading how far messages are paced: %w", err)
+	}
 	shards := make([][]flowengine.Shard, o.Executors)
 	for s := range flowengine.Shard(flowengine.Shards) {
 		i := int(s) % o.Executors

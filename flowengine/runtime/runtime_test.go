@@ -43,6 +43,7 @@ type world struct {
 	answer   func(m *Message) (Outcome, bool) // false: the carrier stays silent
 	accepted int
 	hooks    []Hook // of what is published next
+	policy   *flowengine.Policy
 }
 
 func (w *world) Send(m *Message, done func(Outcome)) {
@@ -73,7 +74,13 @@ func (w *world) texts() []string {
 
 func start(t *testing.T, store storage.Store, o Options, flows ...string) *world {
 	t.Helper()
-	w := launch(t, store, o)
+	return startWith(t, store, o, func(*world) {}, flows...)
+}
+
+// startWith is start for a test that prepares the world before anything goes on.
+func startWith(t *testing.T, store storage.Store, o Options, prepare func(*world), flows ...string) *world {
+	t.Helper()
+	w := launch(t, store, o, prepare)
 	if _, err := w.publish(flows...); err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +88,10 @@ func start(t *testing.T, store storage.Store, o Options, flows ...string) *world
 }
 
 // launch starts a runtime that knows no flows yet.
-func launch(t *testing.T, store storage.Store, o Options) *world {
+func launch(t *testing.T, store storage.Store, o Options, prepare func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, store: store}
+	prepare(w)
 	o.Executors = 2
 	o.Log = slog.New(slog.DiscardHandler)
 	if o.Assemble == nil {
@@ -118,7 +126,10 @@ func (w *world) publish(flows ...string) (*Published, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := Publication{Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}}, Links: flowengine.Links{Base: "https://l.example", TTL: linkTTL}, Hooks: w.hooks}
+	p := Publication{
+		Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}},
+		Links: flowengine.Links{Base: "https://l.example", TTL: linkTTL}, Hooks: w.hooks, Policy: w.policy,
+	}
 	for i, f := range flows {
 		v, err := flowengine.ParseFlow(fmt.Sprintf("flow%d.yaml", i), []byte(f), schema, nil)
 		if err != nil {

@@ -259,7 +259,7 @@ func TestIndexesAgreeWithEverybody(t *testing.T) {
 					case 1: // restart in the midst of whatever is computed
 						w.reload(segments)
 						w.must(w.stop())
-						w = launch(t, store, Options{})
+						w = launch(t, store, Options{}, func(*world) {})
 						w.reload(segments)
 					case 2:
 						time.Sleep(time.Duration(r.Int64N(int64(8 * time.Hour))))
@@ -347,7 +347,7 @@ elements: {s: {type: send_sms, from: "38591000001", text: "always"}}
 		w.crowd(600)
 		w.reload([]string{vip}, collecting, once, always) // the segment is computed first
 		w.must(w.stop())
-		w = launch(t, store, Options{})
+		w = launch(t, store, Options{}, func(*world) {})
 		w.reload([]string{vip}, collecting, once, always)
 		time.Sleep(3 * time.Minute)
 		w.must(w.inbound(w.arrival("385999", "vip")))

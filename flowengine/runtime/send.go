@@ -112,6 +112,7 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 	case m.Marketing && m.Claimed: // rule X2: assumed sent
 		ex.rt.metrics.inDoubt.WithLabelValues("assumed_sent").Inc()
 		ex.settle(sent{m, Outcome{Fate: FateAccepted, Parts: ex.units(m), Code: "in_doubt"}})
+	case m.Pacing.Paced() && m.Attempt == 0 && !ex.ready(m, now):
 	case !m.Expires.IsZero() && !now.Before(m.Expires):
 		ex.settle(sent{m, Outcome{Fate: FateExpired, Parts: m.Sent}})
 	case m.Marketing:
@@ -188,12 +189,19 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 		tx.settleHook(m, o)
 		return nil
 	}
-	if err := tx.expectReports(m, o.Carrier); err != nil {
+	owed, err := tx.tellFlows(m, o)
+	if err != nil {
 		return err
 	}
+	return tx.expectReports(m, o.Carrier, owed)
+}
+
+// tellFlows lets the flows of the person know what became of a message, and
+// tells what is to be paid for it once it is delivered.
+func (tx *txn) tellFlows(m *Message, o Outcome) (owed flowengine.Charge, err error) {
 	if m.Origin.Person.IsZero() { // sent by an operator, not by a flow
 		tx.tellResult(m, o)
-		return nil
+		return owed, nil
 	}
 	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data}
 	if !result.Accepted {
@@ -204,11 +212,15 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 
 // tellOutcome lets the flows of a person know what became of a message. The person
 // may have been merged into the one at whom it is told.
-func (tx *txn) tellOutcome(r *flowengine.SendResult, at flowengine.PersonID, until time.Time) error {
-	return tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+func (tx *txn) tellOutcome(r *flowengine.SendResult, at flowengine.PersonID, until time.Time) (owed flowengine.Charge, err error) {
+	result, err := tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
 		body := record.AppendBytes(nil, resAt, at[:])
 		return &relay{Target: at.Shard(), Kind: relayResult, Body: appendResult(record.AppendTime(body, resUntil, until), r)}
 	})
+	if result != nil {
+		owed = result.Owed
+	}
+	return owed, err
 }
 
 const (
@@ -283,7 +295,8 @@ func (tx *txn) receiveResult(body []byte) error {
 	if err != nil {
 		return err
 	}
-	return tx.tellOutcome(r, at, until)
+	_, err = tx.tellOutcome(r, at, until)
+	return err
 }
 
 // tellResult tells those who want to hear of it what became of a message that
@@ -330,13 +343,13 @@ func (tx *txn) retry(m *Message, o Outcome) error {
 
 // expectReports stores under which ids the delivery reports of a message will
 // come, in the shard of the recipient's address, where reports look.
-func (tx *txn) expectReports(m *Message, carrier string) error {
+func (tx *txn) expectReports(m *Message, carrier string, owed flowengine.Charge) error {
 	to := reportAddress(m.To)
 	for i, key := range m.Keys {
 		if key == "" {
 			continue
 		}
-		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys))}
+		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys)), Owed: owed}
 		var err error
 		if tx.ex.owns(to.Shard()) {
 			err = tx.expectReport(to, carrier, key, x)

@@ -67,8 +67,8 @@ type Tally struct {
 	Used time.Time
 }
 
-// GoalKey names what a goal with a mark counted, overall or for one branch of a
-// split (element/port).
+// GoalKey names what a goal with a mark counted, overall, for one branch of a
+// split (element/port), or for the control group (flowengine.ControlBranch).
 type GoalKey struct {
 	Goal, Branch string
 	Mark         uint32 // see flowengine.Goal.Mark
@@ -140,6 +140,7 @@ func (t *Tally) Count(e *flowengine.Event) {
 			c.Clickers++
 		}
 	case flowengine.Reported:
+		t.countCost(e)
 		if e.First {
 			t.element(e).Delivered++
 		} else {
@@ -174,6 +175,9 @@ func (t *Tally) uncount(e *flowengine.Event) {
 // countGoal adds an event to the goal overall, and to the branch that it names.
 func (t *Tally) countGoal(e *flowengine.Event) {
 	all := t.goal(GoalKey{e.Detail, "", e.Units})
+	if e.Element == flowengine.ControlBranch { // persons who never entered are compared with the others, not added to them
+		all = new(GoalCounts)
+	}
 	branch := new(GoalCounts)
 	if e.Element != "" {
 		branch = t.goal(GoalKey{e.Detail, e.Element, e.Units})

@@ -264,11 +264,7 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		w.Put(activeKey(tx.ex.scratch[:0], id, k), nil)
 	}
 	for i := range r.Sends {
-		due := tx.now
-		if r.Sends[i].NotBefore.After(due) {
-			due = r.Sends[i].NotBefore
-		}
-		tx.enqueue(shard, &Message{Send: r.Sends[i]}, due)
+		tx.emit(shard, &r.Sends[i])
 		tx.keepLinks(&r.Sends[i])
 	}
 	tx.keep(m, r)

@@ -18,6 +18,7 @@ type Stage struct {
 	Flow    *flowengine.Version
 	Schema  *flowengine.Schema
 	Numbers []*flowengine.Number
+	Policy  *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
 	// Seed makes other people of the same phone numbers: splits send them other
 	// ways. With 0 they are those whom a daemon would make.
 	Seed uint64
@@ -115,6 +116,7 @@ func (d *director) open() error {
 	if d.set, _, err = flowengine.NewSet(d.stage.Schema, d.stage.Numbers, []*flowengine.Flow{flow}); err != nil {
 		return err
 	}
+	d.set.WithPolicy(d.stage.Policy)
 	d.number = d.usualNumber()
 	for _, e := range v.Entries {
 		if t, ok := e.Trigger.(*flowengine.ProfileChange); ok {

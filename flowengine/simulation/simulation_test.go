@@ -283,3 +283,57 @@ func FuzzPlay(f *testing.F) {
 		}
 	})
 }
+
+// X12, P5: a play keeps to the configuration's policy.
+func TestPlayKeepsToThePolicy(t *testing.T) {
+	schema, err := flowengine.NewSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := flowengine.ParseFlow("f.yaml", []byte(`
+flow: f
+entries: [{id: e, type: flow_api, next: a}]
+elements:
+  a: {type: send_sms, from: "100", text: "a", on: {sent: b}}
+  b: {type: send_sms, from: "100", text: "b", on: {sent: c}}
+  c: {type: exit}
+settings: {category: marketing}
+`), schema, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Parse("s.yaml", []byte("steps: [{start: e}, {wait: 2d}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		policy flowengine.Policy
+		want   string
+	}{
+		{flowengine.Policy{Caps: []flowengine.Cap{{Channel: "sms", Max: 1, Per: 24 * time.Hour, Window: "rolling", Policy: "hold", Category: "marketing"}}}, `+0s 385911234567: is let in through e
+  entered e
+  reached a
+  sms a
++0s 385911234567: the carrier takes the message
+  reached b
++24h0m0s 385911234567: the time is up at b
+  sms b
++24h0m0s 385911234567: the carrier takes the message
+  reached c
+  left completed
+385911234567:
+`},
+		{flowengine.Policy{ControlGroup: 9999}, `+0s 385911234567: is let in through e
+  refused control_group
+385911234567:
+`},
+	} {
+		p, err := Run(s, Stage{Flow: v, Schema: schema, Policy: &c.policy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := told(p); got != c.want {
+			t.Errorf("got\n%s\nwant\n%s", got, c.want)
+		}
+	}
+}

@@ -32,6 +32,7 @@ func (c *cells) stage() {
 	}
 	s.minimum, s.increment = c.seconds(colMinimum, 0, 0), c.seconds(colIncrement, 1, 1)
 	s.validFrom = c.moment(colValidFrom)
+	s.onDelivery = c.onDelivery(channel, direction)
 	if channel >= 0 && channels[channel] != Voice && !c.broken {
 		c.notOfMessages(&s.row)
 	}
@@ -72,6 +73,21 @@ func (c *cells) notOfMessages(r *row) {
 			c.fail(cell.col, columns[cell.col]+" is of calls alone", "leave it empty")
 		}
 	}
+}
+
+// onDelivery reads when a message is charged; an older file doesn't say.
+func (c *cells) onDelivery(channel, direction int) bool {
+	if c.at[colChargeOn] < 0 || c.text(colChargeOn) == "" {
+		return false
+	}
+	later := c.word(colChargeOn, chargeOn[:]) == 1
+	switch {
+	case channel >= 0 && channels[channel] == Voice:
+		c.fail(colChargeOn, "charge_on is of messages alone", "leave it empty")
+	case later && direction >= 0 && directions[direction] == Inbound:
+		c.fail(colChargeOn, "what comes in has no delivery report", "leave it empty")
+	}
+	return later
 }
 
 func (c *cells) money(col int) Money {

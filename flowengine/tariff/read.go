@@ -27,7 +27,7 @@ type File struct {
 	Data []byte
 }
 
-// The columns of a tariff file. All have to be there, in any order.
+// The columns of a tariff file. All but charge_on have to be there, in any order.
 const (
 	colChannel = iota
 	colDirection
@@ -38,10 +38,11 @@ const (
 	colMinimum
 	colIncrement
 	colValidFrom
+	colChargeOn
 	columnCount
 )
 
-var columns = [columnCount]string{"channel", "direction", "prefix", "currency", "price", "setup", "min_s", "increment_s", "valid_from"}
+var columns = [columnCount]string{"channel", "direction", "prefix", "currency", "price", "setup", "min_s", "increment_s", "valid_from", "charge_on"}
 
 // Parse makes a table of CSV files (RFC 4180 with a header). It reports all
 // that is wrong with them as strict.Errors, in the order of the files and
@@ -52,6 +53,8 @@ var columns = [columnCount]string{"channel", "direction", "prefix", "currency", 
 // is ignored), a domain of e-mail, or *. price is per part or per minute.
 // setup, min_s and increment_s are of voice alone; left empty they are 0, 0 and
 // 1. valid_from is a date, which begins at midnight UTC, or a moment of RFC 3339.
+// charge_on is of outbound messages alone: accepted, which is also meant when it is
+// left empty, or delivered.
 func Parse(files ...File) (*Table, error) {
 	if len(files) > MaxFiles {
 		return nil, fmt.Errorf("%d tariff files; at most %d can be read: join some of them", len(files), MaxFiles)
@@ -138,7 +141,7 @@ func (p *parser) header(r *csv.Reader, header []string) (at [columnCount]int, ok
 	}
 	var missing []string
 	for c, i := range at {
-		if i < 0 {
+		if i < 0 && c != colChargeOn {
 			missing = append(missing, columns[c])
 		}
 	}

@@ -37,6 +37,8 @@ func TestParseErrors(t *testing.T) {
 		}},
 		{"impossible dates", header + "sms,outbound,1,EUR,1,,,,2026-02-29\nsms,outbound,2,EUR,1,,,,2026-01-01T00:00:00.5Z\n", []string{`t.csv:2:25: "2026-02-29"`, `t.csv:3:25: "2026-01-01T00:00:00.5Z"`}},
 		{"of calls alone", header + "sms,outbound,1,EUR,1,0.1,5,2,2026-01-01\n", []string{"t.csv:2:22: setup is of calls alone", "t.csv:2:26: min_s is of calls alone", "t.csv:2:28: increment_s is of calls alone"}},
+		{"charge_on", strings.TrimSuffix(header, "\n") + ",charge_on\nsms,outbound,1,EUR,1,,,,2026-01-01,later\nvoice,outbound,1,EUR,1,,,,2026-01-01,delivered\nsms,inbound,1,EUR,1,,,,2026-01-01,delivered\nsms,outbound,1,EUR,1,,,,2026-01-01,delivered\nsms,outbound,2,EUR,1,,,,2026-01-01,\n", []string{
+			`t.csv:2:36: "later" is no charge_on`, "t.csv:3:38: charge_on is of messages alone", "t.csv:4:35: what comes in has no delivery report"}},
 		{"too few fields", header + "sms,outbound,1\n", []string{"t.csv:2:14: the row has 3 fields, the header 9"}},
 		{"too many fields", header + "sms,outbound,1,EUR,1,,,,2026-01-01,x,y\n", []string{"t.csv:2:36: the row has 11 fields, the header 9"}},
 		{"quotes", header + "sms,outb\"ound,1,EUR,1,,,,2026-01-01\nfax,outbound,1,EUR,1,,,,2026-01-01\n", []string{"t.csv:2:9: a quote is out of place", `t.csv:3:1: "fax"`}},
@@ -132,10 +134,10 @@ func TestAllGivesTheRows(t *testing.T) {
 // write makes a file of rows.
 func write(rows []Row) string {
 	var b strings.Builder
-	b.WriteString(header)
+	b.WriteString(strings.TrimSuffix(header, "\n") + ",charge_on\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "%s,%s,%s,%v,%v,%v,%d,%d,%s\n", r.Channel, r.Direction, r.Prefix, r.Currency, r.Price, r.Setup,
-			r.Minimum/time.Second, r.Increment/time.Second, r.ValidFrom.Format(time.RFC3339))
+		fmt.Fprintf(&b, "%s,%s,%s,%v,%v,%v,%d,%d,%s,%s\n", r.Channel, r.Direction, r.Prefix, r.Currency, r.Price, r.Setup,
+			r.Minimum/time.Second, r.Increment/time.Second, r.ValidFrom.Format(time.RFC3339), map[bool]string{true: "delivered"}[r.OnDelivery])
 	}
 	return b.String()
 }
@@ -145,6 +147,7 @@ func write(rows []Row) string {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		example, header, "", "\ufeff" + header, header + "sms,outbound,\"1\n\",EUR,1,,,,2026-01-01", header + "\"", "a;b\n",
+		strings.TrimSuffix(header, "\n") + ",charge_on\nsms,outbound,385,EUR,0.1,,,,2026-01-01,delivered\n",
 		header + "voice,inbound,*,EUR,0.000001,0.1,1,60,2026-01-01T00:00:00+14:00\r\n", strings.Replace(header, "price", "Price", 1),
 		header + "email,outbound,xn--aj-nqa.hr,USD,1,,,,0001-01-01\nemail,outbound,*,USD,1,,,,9999-12-31\n",
 	} {

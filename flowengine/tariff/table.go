@@ -32,6 +32,7 @@ const AnyAddress = "*"
 var (
 	channels   = [...]string{SMS, Email, Voice, Push, Chat}
 	directions = [...]string{Outbound, Inbound}
+	chargeOn   = [...]string{"accepted", "delivered"}
 )
 
 // Row is what one kind of destination costs from some time on (rule C1).
@@ -50,6 +51,9 @@ type Row struct {
 	Minimum   time.Duration `json:"minimum"`   // whole seconds
 	Increment time.Duration `json:"increment"` // whole seconds, at least 1
 	ValidFrom time.Time     `json:"valid_from"`
+	// OnDelivery: a message is charged when it was delivered, not already when
+	// the carrier takes it.
+	OnDelivery bool `json:"on_delivery,omitempty"`
 }
 
 // Table holds rows. It never changes and serves any number of goroutines.
@@ -74,6 +78,7 @@ type row struct {
 	validFrom          int64  // seconds since 1970
 	minimum, increment uint32 // seconds
 	currency           Currency
+	onDelivery         bool
 }
 
 // span is rows[start:end] of a group: those of one prefix, the oldest first.
@@ -182,7 +187,7 @@ func (g *group) whole(r *row, prefix string) Row {
 	return Row{
 		Channel: g.channel, Direction: g.direction, Prefix: prefix, Currency: r.currency, Price: r.price, Setup: r.setup,
 		Minimum: time.Duration(r.minimum) * time.Second, Increment: time.Duration(r.increment) * time.Second,
-		ValidFrom: time.Unix(r.validFrom, 0).UTC(),
+		ValidFrom: time.Unix(r.validFrom, 0).UTC(), OnDelivery: r.onDelivery,
 	}
 }
 

@@ -433,7 +433,7 @@ func reasonOf(reason string) string {
 		return "REJECTED_ATTRIBUTE_MISSED"
 	case flowengine.RefusedInFlow:
 		return "REJECTED_PERSON_IN_FLOW"
-	case flowengine.RefusedReenter, flowengine.RefusedTimeDelay, flowengine.RefusedEntryLimit:
+	case flowengine.RefusedReenter, flowengine.RefusedTimeDelay, flowengine.RefusedEntryLimit, flowengine.RefusedControlGroup:
 		return "REJECTED_PERSON_NOT_ALLOWED_TO_REENTER"
 	}
 	return "REJECTED_FLOW_ERROR_UNKNOWN"
