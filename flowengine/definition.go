@@ -52,6 +52,7 @@ var elementTypes = []elementType{
 	{"add_tag", "Mark the person with a tag.", func() Element { return new(AddTag) }},
 	{"remove_tag", "Take a tag from the person.", func() Element { return new(RemoveTag) }},
 	{"split_audience", "Split persons over branches by share.", func() Element { return new(SplitAudience) }},
+	{"start_broadcast", "Start a broadcast that was prepared.", func() Element { return new(StartBroadcast) }},
 	{"exit", "End the run.", func() Element { return new(Exit) }},
 }
 

@@ -25,6 +25,9 @@ type Result struct {
 	// Happened are the People events to be kept with the person.
 	Happened []Happened
 
+	// Broadcasts shall be started.
+	Broadcasts []string
+
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
 	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is
 	// "entry" or "refused", and Refused says why.

@@ -83,6 +83,7 @@ type Set struct {
 	events   map[string][]entryRef // entry points that listen to a People event
 	watchers map[string][]entryRef // entry points that look at an attribute or tag
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
+	prepared map[string]bool       // broadcasts that can be started
 }
 
 type numberKey struct{ channel, value string }

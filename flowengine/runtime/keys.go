@@ -27,6 +27,8 @@ const (
 	kindMark      = 'y' // person, operation, index → the participant's verdict: it has been here
 	kindOnce      = 'k' // digest of an idempotency key → digest of the request, and its answer
 	kindJob       = 'j' // id of a job → where its next page begins; in metaShard: what it does
+	kindNamed     = 'l' // broadcast's flow, recipient → empty: who was named one by one
+	kindHeld      = 'h' // broadcast's flow, due, sequence → message that waits until it goes on
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -48,6 +50,9 @@ const (
 	kindVersion = 'v' // flow, ordinal → definition
 	kindBoot    = 'b' // number of starts
 	kindLastJob = 'l' // kind, flow and entry of a job → the last one that began
+
+	kindBroadcast = 'w' // broadcast → definition and state
+	kindAsked     = 'q' // broadcast → empty: an element has asked for its start
 )
 
 func appendPrefix(b []byte, s flowengine.Shard, kind byte) []byte {

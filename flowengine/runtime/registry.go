@@ -28,6 +28,18 @@ type registry struct {
 	schema     *flowengine.Schema
 	numbers    []*flowengine.Number
 	tariffs    *tariff.Table
+
+	broadcasts map[string]*broadcastRecord // those that the engine knows of
+	prepared   map[string]bool             // those that can be started
+	due        map[string]time.Time        // and of them, those that shall be
+	approve    bool                        // every new one needs an approver
+}
+
+// change is a copy in which a part is to be replaced.
+func (g *registry) change() *registry {
+	return &registry{
+		records: g.records, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs, broadcasts: g.broadcasts, approve: g.approve,
+	}
 }
 
 // flowRecord is the stored form of a flow's life.
@@ -138,6 +150,8 @@ type Publication struct {
 	Numbers []*flowengine.Number
 	Flows   []*flowengine.Version // Ordinal is set by Publish
 	Tariffs *tariff.Table         // nil: the cost of everything is unknown
+	// ApproveBroadcasts: each needs somebody to agree who has not made it.
+	ApproveBroadcasts bool
 }
 
 // Published tells what a publication changed.
@@ -193,8 +207,12 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			out.Changed = append(out.Changed, id+" removed")
 		}
 	}
-	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs}
-	warnings, err := rt.install(ctx, change, fresh)
+	change := &registry{records: next, configured: configured, schema: p.Schema, numbers: p.Numbers, tariffs: p.Tariffs, approve: p.ApproveBroadcasts}
+	var err error
+	if change.broadcasts, err = g.refit(p.Schema); err != nil {
+		return nil, err
+	}
+	warnings, err := rt.install(ctx, change, fresh, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -213,8 +231,9 @@ func (rt *Runtime) wake() {
 }
 
 // install builds the set of a changed registry, stores what changed, and then
-// makes it the one that runs. The caller holds the registry's lock.
-func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[string]*flowengine.Version) ([]string, error) {
+// makes it the one that runs; also writes into the same batch, if it is not nil.
+// The caller holds the registry's lock.
+func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[string]*flowengine.Version, also func(*txn) error) ([]string, error) {
 	g := &rt.flows
 	flows, err := rt.buildFlows(change)
 	if err != nil {
@@ -233,14 +252,17 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		for id, v := range fresh {
 			tx.put(versionKey(id, v.Ordinal), v.Canonical, time.Time{})
 		}
+		if also != nil {
+			return also(tx)
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
-	g.tariffs = change.tariffs
-	rt.set.Store(set.WithTariffs(g.tariffs))
+	g.tariffs, g.broadcasts, g.approve = change.tariffs, change.broadcasts, change.approve
+	rt.set.Store(set.WithTariffs(g.tariffs).WithBroadcasts(maps.Clone(g.prepared)))
 	return warnings, nil
 }
 
@@ -274,6 +296,9 @@ func (rt *Runtime) buildFlows(change *registry) ([]*flowengine.Flow, error) {
 		if f.Newest != nil || len(f.Versions) > 0 {
 			flows = append(flows, f)
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(change.broadcasts)) {
+		flows = append(flows, change.broadcasts[id].flow())
 	}
 	return flows, nil
 }
@@ -314,6 +339,10 @@ func (rt *Runtime) inside(flow string, version uint32) (yes bool, err error) {
 
 // knows is nil for a flow that is or was configured.
 func (rt *Runtime) knows(flow string) error {
+	if broadcast, is := flowengine.BroadcastOf(id); is {
+		_, err := rt.storedBroadcast(broadcast)
+		return err
+	}
 	rt.flows.mu.Lock()
 	defer rt.flows.mu.Unlock()
 	if rt.flows.records[flow] == nil {
@@ -378,16 +407,16 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, change func(*flowR
 	}
 	next := maps.Clone(g.records)
 	next[id] = r
-	_, err := rt.install(ctx, &registry{records: next, configured: g.configured, schema: g.schema, numbers: g.numbers, tariffs: g.tariffs}, nil)
+	after := g.change()
+	after.records = next
+	_, err := rt.install(ctx, after, nil, nil)
 	return err
 }
 
 // ejectAll takes everybody out of a flow.
 func (rt *Runtime) ejectAll(ctx context.Context, flow, reason string) error {
-	for _, ex := range rt.executors { // steps that began before the flow was stopped are durable after this
-		if err := rt.do(ctx, ex, "barrier", func(*txn) error { return nil }); err != nil {
-			return err
-		}
+	if err := rt.barrier(ctx); err != nil { // steps that began before the flow was stopped are durable after this
+		return err
 	}
 	const page = 128
 	for s := range flowengine.Shard(flowengine.Shards) {

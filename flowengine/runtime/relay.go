@@ -32,6 +32,9 @@ const (
 	relayVerdict   relayKind = 7 // note what became of a participant
 	relayForget    relayKind = 8 // forget who a participant was
 	relayArrival   relayKind = 9 // let a person hear a message that was kept in another shard
+
+	relayMuster relayKind = 20 // let a recipient whom a broadcast names into it
+	relayAsk    relayKind = 21 // note that a broadcast shall be started
 )
 
 // Pauses and memory of relays.
@@ -101,6 +104,10 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveForget(r.Body)
 	case relayArrival:
 		return tx.receiveArrival(r.Body)
+	case relayMuster:
+		return tx.receiveMuster(r.Body)
+	case relayAsk:
+		return tx.receiveAsk(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }
@@ -116,7 +123,7 @@ func decodeRelay(b []byte) (*relay, error) {
 	return r, record.Decode(b, "relay", func(f record.Field) error {
 		switch f.Num {
 		case 1:
-			if f.Uint >= flowengine.Shards {
+			if f.Uint >= flowengine.Shards && f.Uint != uint64(metaShard) {
 				return fmt.Errorf("%w: shard %d", record.ErrDamaged, f.Uint)
 			}
 			r.Target = flowengine.Shard(f.Uint)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	goruntime "runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -104,8 +105,13 @@ type Runtime struct {
 	stopped   atomic.Bool
 	health    atomic.Pointer[healthError]
 	flows     registry
-	boot      uint32 // number of this start
-	jobs      chan *job
+	boot      uint32        // number of this start
+	jobs      chan struct{} // there may be jobs
+	asked     chan struct{} // an element has asked for the start of a broadcast
+	wishes    struct {
+		sync.Mutex
+		ids map[string]bool // of those broadcasts
+	}
 }
 
 type healthError struct{ err error }
@@ -114,7 +120,7 @@ type healthError struct{ err error }
 // Publish tells it what is configured, and Run starts it.
 func New(store storage.Store, o Options) (*Runtime, error) {
 	o.setDefaults()
-	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64)}
+	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	rt.metrics = newMetrics(o.Metrics, rt)
 	empty, _, err := flowengine.NewSet(nil, nil, nil)
 	if err != nil {
@@ -141,7 +147,7 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 			return nil, fmt.Errorf("runtime: reading the store: %w", err)
 		}
 	}
-	if err := rt.flows.load(store); err != nil {
+	if err := firstError(rt.flows.load(store), rt.loadBroadcasts()); err != nil {
 		return nil, fmt.Errorf("runtime: reading the flows: %w", err)
 	}
 	return rt, nil
@@ -195,6 +201,7 @@ func (rt *Runtime) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return rt.runJobs(ctx) })
+	g.Go(func() error { rt.tendBroadcasts(ctx); return nil })
 	g.Go(func() error {
 		rt.resumeStops(ctx)
 		tick := time.NewTicker(time.Minute)

@@ -42,6 +42,7 @@ type world struct {
 	sent     []*Message
 	answer   func(m *Message) (Outcome, bool) // false: the carrier stays silent
 	accepted int
+	block    chan struct{} // nil: answers come at once; else when it is closed
 }
 
 func (w *world) Send(m *Message, done func(Outcome)) {
@@ -52,9 +53,14 @@ func (w *world) Send(m *Message, done func(Outcome)) {
 	if w.answer != nil {
 		o, ok = w.answer(m)
 	}
+	block := w.block
 	w.mu.Unlock()
-	if ok {
+	switch {
+	case !ok:
+	case block == nil:
 		go done(o)
+	default:
+		go func() { <-block; done(o) }()
 	}
 }
 
@@ -72,7 +78,16 @@ func (w *world) texts() []string {
 
 func start(t *testing.T, store storage.Store, o Options, flows ...string) *world {
 	t.Helper()
+	return startWith(t, store, o, nil, flows...)
+}
+
+// startWith is start with another sender; nil: the world itself.
+func startWith(t *testing.T, store storage.Store, o Options, sender Sender, flows ...string) *world {
+	t.Helper()
 	w := &world{t: t, store: store}
+	if sender == nil {
+		sender = w
+	}
 	o.Executors = 2
 	o.Log = slog.New(slog.DiscardHandler)
 	if o.Assemble == nil {
@@ -93,7 +108,7 @@ func start(t *testing.T, store storage.Store, o Options, flows ...string) *world
 		t.Fatal(err)
 	}
 	w.rt = rt
-	rt.Register("sms", w)
+	rt.Register("sms", sender)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })

@@ -73,23 +73,35 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 	if m, ok := tx.ex.people.get(id); ok {
 		return m, nil
 	}
-	m := &member{person: flowengine.Person{ID: id}}
 	key := personKey(tx.ex.scratch[:0], kindPerson, id)
 	value, err := tx.ex.rt.store.Get(key, tx.ex.value)
-	switch {
-	case isNotFound(err):
-	case err != nil:
-		return nil, err
-	default:
+	if err == nil {
 		tx.ex.value = value
+	} else if !isNotFound(err) {
+		return nil, err
+	}
+	return tx.memberOf(id, value, err == nil)
+}
+
+// memberIn is member for a person whose stored profile the executor has just read.
+func (tx *txn) memberIn(id flowengine.PersonID, profile []byte) (*member, error) {
+	if m, ok := tx.ex.people.get(id); ok {
+		return m, nil
+	}
+	return tx.memberOf(id, profile, true)
+}
+
+// memberOf reads a person who is not in memory.
+func (tx *txn) memberOf(id flowengine.PersonID, value []byte, stored bool) (*member, error) {
+	m := &member{person: flowengine.Person{ID: id}}
+	if stored {
 		var ok bool
-		if m.leads, ok = readSignpost(value); ok {
-			break
-		}
-		if err := m.decode(value, func() ([]byte, error) {
-			return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
-		}); err != nil {
-			return nil, err
+		if m.leads, ok = readSignpost(value); !ok {
+			if err := m.decode(value, func() ([]byte, error) {
+				return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
+			}); err != nil {
+				return nil, err
+			}
 		}
 	}
 	tx.ex.people.put(id, m)
@@ -246,6 +258,11 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	for _, a := range r.AddressesAdded {
 		if err := tx.alias(a, id); err != nil { // unreachable: what we encode, we decode
 			tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", id.String(), "error", err)
+		}
+	}
+	for _, b := range r.Broadcasts {
+		if err := tx.relay(&relay{Target: metaShard, Kind: relayAsk, Body: []byte(b)}); err != nil { // unreachable: it has nothing to decode
+			tx.ex.rt.log.Error("a broadcast could not be asked for", "broadcast", b, "error", err)
 		}
 	}
 	tx.history(id, r.Log)
