@@ -89,6 +89,7 @@ func (d *daemon) controlHandler() http.Handler {
 	})
 	d.controlAPI(handle)
 	d.controlResults(handle)
+	d.controlBroadcasts(handle)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

@@ -29,6 +29,12 @@ type settings struct {
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	People   peopleSettings   `yaml:"people" doc:"What is known of people."`
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to."`
+
+	Broadcasts broadcastSettings `yaml:"broadcasts" doc:"What holds for all broadcasts."`
+}
+
+type broadcastSettings struct {
+	Approval string `yaml:"approval" enum:"none,required" default:"none" doc:"required: somebody other than its creator has to approve each broadcast. Those who use the command line are told apart by their user of the system, others by the name of their key."`
 }
 
 // included is a further file.
@@ -155,5 +161,5 @@ type configuration struct {
 }
 
 func (c *configuration) publication() runtime.Publication {
-	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs}
+	return runtime.Publication{Schema: c.schema, Numbers: c.numbers, Flows: c.flows, Tariffs: c.tariffs, ApproveBroadcasts: c.settings.Broadcasts.Approval == "required"}
 }

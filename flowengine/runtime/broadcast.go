@@ -15,6 +15,9 @@ import (
 // the caller may not do it.
 var ErrBroadcast = errors.New("the broadcast does not allow that")
 
+// ErrRecipient: what shall name a recipient names nobody.
+var ErrRecipient = errors.New("that names nobody")
+
 // BroadcastStatus is a broadcast as operators see it.
 type BroadcastStatus struct {
 	ID, Name          string

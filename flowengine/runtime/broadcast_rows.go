@@ -54,7 +54,7 @@ func (rt *Runtime) nameRecipients(ctx context.Context, id string, refs []string)
 	for i, ref := range refs {
 		who := ParseWho(ref)
 		if who.ID.IsZero() && who.Address.Value == "" {
-			return 0, fmt.Errorf("%w: recipient %d, %q, is neither a phone number nor an e-mail address nor an id", ErrBroadcast, i+1, ref)
+			return 0, fmt.Errorf("%w: recipient %d, %q, is neither a phone number nor an e-mail address nor an id", ErrRecipient, i+1, ref)
 		}
 		ex := rt.owner(who.shard())
 		keys[ex] = append(keys[ex], namedKey(flow, who))

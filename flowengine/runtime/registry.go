@@ -339,7 +339,7 @@ func (rt *Runtime) inside(flow string, version uint32) (yes bool, err error) {
 
 // knows is nil for a flow that is or was configured.
 func (rt *Runtime) knows(flow string) error {
-	if broadcast, is := flowengine.BroadcastOf(id); is {
+	if broadcast, is := flowengine.BroadcastOf(flow); is {
 		_, err := rt.storedBroadcast(broadcast)
 		return err
 	}

@@ -22,13 +22,13 @@ func apiConfig(version string) huma.Config {
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{problems}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"key":   {Type: "http", Scheme: "bearer", Description: "A key of the configuration, with one of the scopes people, events, flows, messages and admin."},
+		"key":   {Type: "http", Scheme: "bearer", Description: "A key of the configuration, with one of the scopes people, events, flows, messages, broadcasts and admin."},
 		"token": {Type: "http", Scheme: "bearer", Description: "The token of an entry point; GET /v1/flows/{flow} shows it."},
 	}
 	c.Tags = []*huma.Tag{
 		{Name: "people", Description: "Profiles, tags, history, erasure."}, {Name: "events", Description: "What people did elsewhere."},
 		{Name: "flows", Description: "State and counters."}, {Name: "participants", Description: "Let people into a flow, and take them out."},
-		{Name: "messages", Description: "Send without a flow."},
+		{Name: "messages", Description: "Send without a flow."}, {Name: "broadcasts", Description: "One message to many."},
 	}
 	return c
 }
@@ -91,6 +91,7 @@ func (s *Server) routes() {
 	s.runRoutes()
 	s.participantRoutes()
 	s.messageRoutes()
+	s.broadcastRoutes()
 }
 
 // none is the answer of operations that have nothing to tell.
