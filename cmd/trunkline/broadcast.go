@@ -38,7 +38,7 @@ come; it is running, until every message was taken by a carrier or given up.`,
 			RunE: func(cmd *cobra.Command, args []string) error {
 				b, err := o.changeBroadcast(cmd, args[0], v.verb)
 				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "broadcast %s %s: %s\n", b.ID, v.done, standing(b))
+					fmt.Fprintf(cmd.OutOrStdout(), "broadcast %s %s: %s\n", b.ID, v.done, progressOf(b))
 				}
 				return err
 			},
@@ -71,8 +71,8 @@ func (o *options) completeBroadcast(cmd *cobra.Command, _ []string, _ string) ([
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
-// standing says in words where a broadcast is in its life.
-func standing(b *httpapi.Broadcast) string {
+// progressOf says in words where a broadcast is in its life.
+func progressOf(b *httpapi.Broadcast) string {
 	switch {
 	case b.State == "awaiting_approval":
 		return "it waits until somebody other than " + b.Creator + " approves it"
@@ -150,7 +150,7 @@ func newBroadcastShow(o *options) *cobra.Command {
 }
 
 func printBroadcast(w io.Writer, b *httpapi.Broadcast) error {
-	fmt.Fprintf(w, "%s  %s\n%s\n", b.ID, b.Name, standing(b))
+	fmt.Fprintf(w, "%s  %s\n%s\n", b.ID, b.Name, progressOf(b))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  made by\t%s, %s\n", b.Creator, local(b.Created))
 	switch {
@@ -186,7 +186,7 @@ func (o *options) followBroadcast(cmd *cobra.Command, id string) error {
 		if err != nil {
 			return err
 		}
-		line := fmt.Sprintf("%s: %s; %d parts sent, %d failed, cost %s", b.ID, standing(b), b.Sent, b.Failed, b.Cost)
+		line := fmt.Sprintf("%s: %s; %d parts sent, %d failed, cost %s", b.ID, progressOf(b), b.Sent, b.Failed, b.Cost)
 		if line != last {
 			fmt.Fprintln(cmd.OutOrStdout(), line)
 			last = line

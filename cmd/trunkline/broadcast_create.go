@@ -155,7 +155,7 @@ func (b *broadcastOptions) create(o *options, cmd *cobra.Command, definition too
 	}
 	started, err := o.changeBroadcast(cmd, made.ID, "start")
 	if err == nil {
-		fmt.Fprintf(out, "broadcast %s: %s\n", made.ID, standing(started))
+		fmt.Fprintf(out, "broadcast %s: %s\n", made.ID, progressOf(started))
 	}
 	return err
 }

@@ -220,4 +220,3 @@ func (e *estimator) price(s *flowengine.Send) {
 	}
 	e.sum.spend(CostKey{Currency: price.Total.Currency}, price.Total.Money)
 }
-

@@ -219,6 +219,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 	out.Warnings = warnings
 	if !rt.published.Swap(true) {
 		rt.wake()
+		rt.wakeJobs() // those that the last end cut off
 	}
 	return out, errors.Join(rt.launchJobs(ctx), rt.goalJobs(ctx))
 }
