@@ -39,7 +39,10 @@ func (d *daemon) controlBroadcasts(handle func(pattern string, f func(r *http.Re
 		}
 		parsed.Approval = parsed.Approval || b.Approval
 		s, err := d.rt.CreateBroadcast(r.Context(), parsed, peerOf(r))
-		return httpapi.ViewBroadcast(&s, true), err
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.ViewBroadcast(&s, true), nil
 	})
 	handle("GET /broadcasts", func(*http.Request) (any, error) {
 		all, err := d.rt.Broadcasts("", broadcastsMost)
