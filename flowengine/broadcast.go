@@ -29,13 +29,14 @@ type Broadcast struct {
 	Approval bool
 }
 
+// The names in the flow that a broadcast is: of its one element and of its one
+// entry point.
 const (
-	broadcastPrefix = "broadcast/"
-	// BroadcastElement is the one element, BroadcastEntry the one entry point of
-	// the flow that a broadcast is.
 	BroadcastElement = "message"
 	BroadcastEntry   = "recipients"
 )
+
+const broadcastPrefix = "broadcast/"
 
 // BroadcastFlow is the id of the flow that a broadcast is.
 func BroadcastFlow(id string) string { return broadcastPrefix + id }

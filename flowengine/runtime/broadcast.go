@@ -11,12 +11,14 @@ import (
 	"trunkline/flowengine"
 )
 
-// ErrBroadcast: the broadcast is not in a state in which that can be done, or
-// the caller may not do it.
-var ErrBroadcast = errors.New("the broadcast does not allow that")
-
-// ErrRecipient: what shall name a recipient names nobody.
-var ErrRecipient = errors.New("that names nobody")
+// Errors with which work on a broadcast is refused.
+var (
+	// ErrBroadcast: it is not in a state in which that can be done, or the caller
+	// may not do it.
+	ErrBroadcast = errors.New("the broadcast does not allow that")
+	// ErrRecipient: what shall name a recipient names nobody.
+	ErrRecipient = errors.New("that names nobody")
+)
 
 // BroadcastStatus is a broadcast as operators see it.
 type BroadcastStatus struct {
