@@ -258,7 +258,7 @@ func (r *broadcastRecord) job(kind jobKind, name string) *job {
 }
 
 func (r *broadcastRecord) entering() []*job {
-	return []*job{r.job(jobNamed, "named"), r.job(jobAudience, "persons")}
+	return []*job{r.job(jobNamed, "named"), r.job(jobRecipients, "persons")}
 }
 
 // jobs begins, in the same batch, what follows from a change of state, and ends

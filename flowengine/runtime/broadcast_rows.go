@@ -288,15 +288,15 @@ func (tx *txn) withdrawer(j *job, s flowengine.Shard) func(key, value []byte) (b
 			}
 			tx.ex.outbox.remove(s, bytes.Clone(key), &tx.batch.writes)
 		}
-		return true, tx.withdrawn(m)
+		return true, tx.takeBack(m)
 	}
 }
 
 const exitCancelled = "cancelled"
 
-// withdrawn ends the run that waits for a message, and counts the message as not
+// takeBack ends the run that waits for a message, and counts the message as not
 // sent.
-func (tx *txn) withdrawn(m *Message) error {
+func (tx *txn) takeBack(m *Message) error {
 	person, err := tx.member(m.Origin.Person)
 	if err != nil || !person.exists {
 		return err

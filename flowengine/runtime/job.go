@@ -33,9 +33,11 @@ const (
 	jobAudience jobKind = 1 // the audience of a flow that was launched (rule E9)
 	jobDaily    jobKind = 2 // conditions that change with the day (rule E10)
 	jobGoal     jobKind = 3 // count back what a new or changed goal has missed (rule G2)
-	jobNamed    jobKind = 4 // the recipients whom a broadcast names one by one (rule B1)
-	jobRelease  jobKind = 5 // messages that were held while their broadcast was paused
-	jobWithdraw jobKind = 6 // all that is left of a broadcast that was cancelled
+
+	jobNamed      jobKind = 10 // the recipients whom a broadcast names one by one (rule B1)
+	jobRecipients jobKind = 11 // those whom it seeks among all persons
+	jobRelease    jobKind = 12 // messages that were held while their broadcast was paused
+	jobWithdraw   jobKind = 13 // all that is left of a broadcast that was cancelled
 )
 
 // settled says that the job looks at records which other tasks may have begun to
@@ -44,8 +46,8 @@ func (k jobKind) settled() bool { return k == jobRelease || k == jobWithdraw }
 
 // Sizes of a job's tasks.
 const (
-	jobPage  = 128  // records of a shard that one task acts on
-	jobLook  = 4096 // and that it looks at
+	jobPage  = 128  // persons, or other records, of a shard that one task acts on
+	jobLook  = 4096 // other records that it looks at
 	jobDepth = 8    // tasks that are queued with an executor
 )
 
@@ -199,9 +201,6 @@ func (r *jobRun) runIn(ctx context.Context, s flowengine.Shard) error {
 		return err
 	}
 	r.from = progress // no stretch is queued now
-	if r.from == nil {
-		r.from = r.job.areas(s)[0]
-	}
 	for ended := string(r.from) == string(jobDone); !ended || r.queued > 0; {
 		for !ended && r.queued < jobDepth {
 			if err := r.submit(ctx, s); err != nil {
@@ -277,6 +276,12 @@ func (r *jobRun) stretch(tx *txn, s flowengine.Shard) (done bool, err error) {
 // walk lets the job act on some records from a key on, and tells where to go on.
 func (j *job) walk(tx *txn, s flowengine.Shard, from []byte) (next []byte, err error) {
 	areas := j.areas(s)
+	if areas == nil {
+		return j.walkPersons(tx, s, from)
+	}
+	if from == nil {
+		from = areas[0]
+	}
 	at := slices.IndexFunc(areas, func(area []byte) bool { return bytes.HasPrefix(from, area) })
 	if at < 0 {
 		return nil, fmt.Errorf("%w: job %s goes on at %x", record.ErrDamaged, j.id, from)
@@ -309,7 +314,32 @@ func (j *job) walk(tx *txn, s flowengine.Shard, from []byte) (next []byte, err e
 	return jobDone, nil
 }
 
-// areas are the prefixes of the keys that a job goes through in a shard.
+// walkPersons is walk for a job that acts on persons.
+func (j *job) walkPersons(tx *txn, s flowengine.Shard, from []byte) (next []byte, err error) {
+	people, next, err := tx.ex.rt.peoplePage(s, from)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range people {
+		err := tx.alone(j, id, func() error {
+			m, err := tx.member(id)
+			if err != nil {
+				return err
+			}
+			return j.act(tx, m)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if next == nil {
+		next = jobDone
+	}
+	return next, nil
+}
+
+// areas are the prefixes of the keys that a job goes through in a shard; nil for
+// a job that acts on persons.
 func (j *job) areas(s flowengine.Shard) [][]byte {
 	switch j.kind {
 	case jobNamed:
@@ -319,7 +349,7 @@ func (j *job) areas(s flowengine.Shard) [][]byte {
 	case jobWithdraw:
 		return [][]byte{namedPrefix(s, j.flow), heldPrefix(s, j.flow), appendPrefix(nil, s, kindOutbox), activePrefix(nil, s, j.flow, 0)}
 	}
-	return [][]byte{appendPrefix(nil, s, areaPeople)}
+	return nil
 }
 
 // visitor acts on the records that the job goes through. It tells whether a
@@ -330,25 +360,8 @@ func (j *job) visitor(tx *txn, s flowengine.Shard) func(key, value []byte) (bool
 		return func(key, _ []byte) (bool, error) { return true, tx.enterNamed(j, s, key) }
 	case jobRelease:
 		return func(key, value []byte) (bool, error) { return true, tx.release(j, s, key, value) }
-	case jobWithdraw:
-		return tx.withdrawer(j, s)
 	}
-	return func(key, value []byte) (bool, error) {
-		id, yes := isProfile(key)
-		if !yes {
-			return false, nil
-		}
-		if _, elsewhere := readSignpost(value); elsewhere {
-			return false, nil
-		}
-		return true, tx.alone(j, id, func() error {
-			m, err := tx.memberIn(id, value)
-			if err != nil || !m.exists {
-				return err
-			}
-			return j.act(tx, m)
-		})
-	}
+	return tx.withdrawer(j, s)
 }
 
 // alone lets a job act on one person. What is wrong with one, a damaged record or
@@ -378,10 +391,31 @@ func (tx *txn) alone(j *job, id flowengine.PersonID, act func() error) (err erro
 	return err
 }
 
+// peoplePage lists some persons of a shard from a key on, and where the next
+// page begins; nil when there is none.
+func (rt *Runtime) peoplePage(s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	err = rt.store.Scan(appendPrefix(nil, s, areaPeople), from, func(key, _ []byte) bool {
+		id, yes := isProfile(key)
+		if !yes {
+			return true
+		}
+		if len(people) == jobPage {
+			next = slices.Clone(key)
+			return false
+		}
+		people = append(people, id)
+		return true
+	})
+	return people, next, err
+}
+
 // act lets a job act on a person.
 func (j *job) act(tx *txn, m *member) error {
+	if !m.exists {
+		return nil
+	}
 	switch j.kind {
-	case jobAudience:
+	case jobAudience, jobRecipients:
 		tx.step(m, &flowengine.Muster{Flow: j.flow, Entry: j.what})
 	case jobDaily:
 		tx.step(m, &flowengine.Daily{Flow: j.flow, Entry: j.what})
@@ -473,7 +507,7 @@ func (rt *Runtime) startOnce(ctx context.Context, jobs []*job) error {
 // wakeJobs lets the stored jobs be looked at again.
 func (rt *Runtime) wakeJobs() {
 	select {
-	case rt.jobs <- struct{}{}:
+	case rt.jobs <- nil:
 	default: // somebody looks already
 	}
 }

@@ -105,8 +105,8 @@ type Runtime struct {
 	stopped   atomic.Bool
 	health    atomic.Pointer[healthError]
 	flows     registry
-	boot      uint32        // number of this start
-	jobs      chan struct{} // there may be jobs
+	boot      uint32 // number of this start
+	jobs      chan *job
 	asked     chan struct{} // an element has asked for the start of a broadcast
 	wishes    struct {
 		sync.Mutex
@@ -120,7 +120,7 @@ type healthError struct{ err error }
 // Publish tells it what is configured, and Run starts it.
 func New(store storage.Store, o Options) (*Runtime, error) {
 	o.setDefaults()
-	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
+	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64), asked: make(chan struct{}, 1)}
 	rt.metrics = newMetrics(o.Metrics, rt)
 	empty, _, err := flowengine.NewSet(nil, nil, nil)
 	if err != nil {

@@ -73,35 +73,23 @@ func (tx *txn) member(id flowengine.PersonID) (*member, error) {
 	if m, ok := tx.ex.people.get(id); ok {
 		return m, nil
 	}
+	m := &member{person: flowengine.Person{ID: id}}
 	key := personKey(tx.ex.scratch[:0], kindPerson, id)
 	value, err := tx.ex.rt.store.Get(key, tx.ex.value)
-	if err == nil {
-		tx.ex.value = value
-	} else if !isNotFound(err) {
+	switch {
+	case isNotFound(err):
+	case err != nil:
 		return nil, err
-	}
-	return tx.memberOf(id, value, err == nil)
-}
-
-// memberIn is member for a person whose stored profile the executor has just read.
-func (tx *txn) memberIn(id flowengine.PersonID, profile []byte) (*member, error) {
-	if m, ok := tx.ex.people.get(id); ok {
-		return m, nil
-	}
-	return tx.memberOf(id, profile, true)
-}
-
-// memberOf reads a person who is not in memory.
-func (tx *txn) memberOf(id flowengine.PersonID, value []byte, stored bool) (*member, error) {
-	m := &member{person: flowengine.Person{ID: id}}
-	if stored {
+	default:
+		tx.ex.value = value
 		var ok bool
-		if m.leads, ok = readSignpost(value); !ok {
-			if err := m.decode(value, func() ([]byte, error) {
-				return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
-			}); err != nil {
-				return nil, err
-			}
+		if m.leads, ok = readSignpost(value); ok {
+			break
+		}
+		if err := m.decode(value, func() ([]byte, error) {
+			return tx.ex.rt.store.Get(personKey(nil, kindPassages, id), nil)
+		}); err != nil {
+			return nil, err
 		}
 	}
 	tx.ex.people.put(id, m)
