@@ -54,6 +54,7 @@ var elementTypes = []elementType{
 	{"split_audience", "Split persons over branches by share.", func() Element { return new(SplitAudience) }},
 	{"transfer_to_flow", "Let the person into another flow.", func() Element { return new(TransferToFlow) }},
 	{"notify", "Tell people of ours.", func() Element { return new(Notify) }},
+	{"start_broadcast", "Start a broadcast that was prepared.", func() Element { return new(StartBroadcast) }},
 	{"exit", "End the run.", func() Element { return new(Exit) }},
 }
 

@@ -197,7 +197,7 @@ func (t *Audience) condition() *Predicate      { return &t.Condition }
 // condition changes with the day (rule E10).
 func (st *step) fire(ref entryRef) {
 	if t, ok := ref.entry.Trigger.(*Audience); ok {
-		if !t.takes(st.viewFor(ref)) { // not one of those that are named
+		if !t.takes(st.viewFor(ref), false) { // not one of those that are named
 			return
 		}
 		st.passages.Membership(ref.flow.ID).Mustered = st.now

@@ -35,6 +35,8 @@ type Result struct {
 	contacts []string
 	// Succession is what the history of an absorbed person has to be told apart by.
 	Succession *Succession
+	// Broadcasts shall be started.
+	Broadcasts []string
 
 	// Outcome says who consumed an Inbound: "reserved", "wait", "entry",
 	// "no_match", "unrouted", "duplicate" or "refused". For a Start it is

@@ -85,7 +85,8 @@ type Set struct {
 	watchers watchers[entryRef]    // entry points that look at the profile
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
 	links    Links
-	policy   Policy // of all flows together
+	policy   Policy          // of all flows together
+	prepared map[string]bool // broadcasts that can be started
 
 	segments        []*PeopleSegment
 	segmentOf       map[string]*PeopleSegment

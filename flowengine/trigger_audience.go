@@ -51,7 +51,7 @@ const (
 )
 
 // takes says whether the person is one of the audience.
-func (t *Audience) takes(v *View) bool {
+func (t *Audience) takes(v *View, _ bool) bool {
 	if len(t.Persons) > 0 && !t.names(v.Person) {
 		return false
 	}
@@ -71,8 +71,18 @@ func (t *Audience) names(p *Person) bool {
 }
 
 // Muster is the cause that asks whether a person is one of the audience of a
-// flow that was launched.
-type Muster struct{ Flow, Entry string }
+// flow that was launched, or a recipient of a broadcast. Named: the broadcast
+// names the person, who need not fit otherwise.
+type Muster struct {
+	Flow, Entry string
+	Named       bool
+}
+
+// mustering is a Trigger that chooses among persons when it begins.
+type mustering interface {
+	Trigger
+	takes(v *View, named bool) bool
+}
 
 func (*Muster) cause() {}
 
@@ -84,17 +94,21 @@ func (st *step) muster(c *Muster) {
 		return
 	}
 	for _, e := range f.Newest.Entries {
-		t, ok := e.Trigger.(*Audience)
+		t, ok := e.Trigger.(mustering)
 		if !ok || e.ID != c.Entry {
 			continue
 		}
 		ref := entryRef{f, f.Newest, e}
-		if !t.takes(st.viewFor(ref)) {
+		if !t.takes(st.viewFor(ref), c.Named) {
 			return
 		}
 		m := st.passages.Membership(f.ID)
 		if !m.Mustered.Before(f.Launched) && !m.Mustered.IsZero() {
 			return
+		}
+		if f.Newest.broadcast {
+			st.forgetBroadcasts()
+			m = st.passages.Membership(f.ID)
 		}
 		m.Mustered = st.now
 		st.result.PassagesChanged = true

@@ -28,9 +28,10 @@ type Version struct {
 	// file:line:column.
 	Warnings []string
 
-	nodes map[string]*Node
-	order []string        // ids in the order of the file
-	asked map[string]bool // elements whose messages conditions ask about
+	nodes     map[string]*Node
+	order     []string        // ids in the order of the file
+	asked     map[string]bool // elements whose messages conditions ask about
+	broadcast bool            // it is that of a broadcast
 
 	shortening [][]any // paths of the options that ask for short links
 }
@@ -82,8 +83,11 @@ type Node struct {
 // elements of one flow with the same mark are a load error.
 func ElementMark(element string) uint32 { return uint32(xxhash.Sum64String(element)) }
 
-// leads says whether a port of the element has a target.
-func (x *Passage) leads(port string) bool { return x.Version.nodes[x.Element].Targets[port] != "" }
+// leads says whether a port of the element has a target, so that a run waits for
+// it. The runs of a broadcast do so in any case: it is over when they are.
+func (x *Passage) leads(port string) bool {
+	return x.Version.broadcast || x.Version.nodes[x.Element].Targets[port] != ""
+}
 
 // Entry is an entry point: what lets people into the flow.
 type Entry struct {

@@ -144,7 +144,7 @@ reads the configuration can't call the API with that.`,
 			return nil
 		},
 	}
-	key.Flags().StringSliceVar(&scopes, "scope", nil, "what the key may do: people, events, flows, messages, admin")
+	key.Flags().StringSliceVar(&scopes, "scope", nil, "what the key may do: people, events, flows, messages, broadcasts, admin")
 	_ = key.MarkFlagRequired("scope")
 	api.AddCommand(key)
 	return api

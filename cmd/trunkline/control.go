@@ -101,6 +101,7 @@ func (d *daemon) controlHandler() http.Handler {
 	d.controlWebhooks(handle)
 	d.controlSegments(handle)
 	d.controlPeople(mux)
+	d.controlBroadcasts(handle)
 	handle("POST /sms", func(r *http.Request) (any, error) {
 		var m smsRequest
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {

@@ -52,9 +52,16 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.must("check", "--config", path)
+		broadcasts, err := filepath.Glob(filepath.Join(filepath.Dir(path), "broadcasts/*.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range broadcasts {
+			s.must("broadcast", "check", "--config", path, b)
+		}
 	}
 	for kind, patterns := range map[string][]string{
-		"trunkline": {"trunkline.yaml"}, "carrier": {"carriers/*.yaml"}, "flow": {"flows/*.yaml"}, "include": {"include/*.yaml", "numbers/*.yaml", "people/*.yaml"},
+		"trunkline": {"trunkline.yaml"}, "carrier": {"carriers/*.yaml"}, "flow": {"flows/*.yaml"}, "broadcast": {"broadcasts/*.yaml"}, "include": {"include/*.yaml", "numbers/*.yaml", "people/*.yaml"},
 	} {
 		schema := compiled(t, kind)
 		for _, p := range patterns {

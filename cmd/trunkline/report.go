@@ -136,16 +136,7 @@ add up. A cost that no tariff tells is unknown, which is not nothing.`,
 			if err := o.call(cmd.Context(), "GET", "/report?"+query.Encode(), nil, &days); err != nil {
 				return err
 			}
-			switch {
-			case asJSON:
-				return printJSON(cmd.OutOrStdout(), days)
-			case asCSV:
-				return writeReport(cmd.OutOrStdout(), days)
-			case len(days) == 0:
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing happened on these days")
-				return nil
-			}
-			return printReport(cmd.OutOrStdout(), days)
+			return printDays(cmd.OutOrStdout(), days, asJSON, asCSV)
 		},
 	}
 	c.Flags().StringVar(&flow, "flow", "", "the only flow to report; empty: all")
@@ -156,6 +147,20 @@ add up. A cost that no tariff tells is unknown, which is not nothing.`,
 	c.MarkFlagsMutuallyExclusive("json", "csv")
 	_ = c.RegisterFlagCompletionFunc("flow", o.completeFlow)
 	return c
+}
+
+// printDays prints a report in the form that is wanted.
+func printDays(w io.Writer, days []reportView, asJSON, asCSV bool) error {
+	switch {
+	case asJSON:
+		return printJSON(w, days)
+	case asCSV:
+		return writeReport(w, days)
+	case len(days) == 0:
+		fmt.Fprintln(w, "nothing happened on these days")
+		return nil
+	}
+	return printReport(w, days)
 }
 
 // printReport is for people to read.

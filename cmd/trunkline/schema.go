@@ -29,10 +29,11 @@ var fileKinds = []kindOfFile{
 	{"include", "included files", "Numbers and people in files of their own; named in `include`.", func(o strict.SchemaOptions) map[string]any { return strict.Schema(included{}, o) }},
 	{"carrier", "carriers/*.yaml", "An SMPP peer: one that binds in to us, or one that we bind to.", func(o strict.SchemaOptions) map[string]any { return strict.Schema(smpp.Carrier{}, o) }},
 	{"flow", "flows/*.yaml", "A communication flow.", flowengine.FlowSchema},
+	{"broadcast", "broadcast files", "A message that goes out once to many; given to `trunkline broadcast create`.", flowengine.BroadcastSchema},
 }
 
 func (k kindOfFile) make() map[string]any {
-	return k.schema(strict.SchemaOptions{Title: "Trunkline: " + k.title, Description: k.description, References: k.name != "flow"})
+	return k.schema(strict.SchemaOptions{Title: "Trunkline: " + k.title, Description: k.description, References: k.name != "flow" && k.name != "broadcast"})
 }
 
 func newSchema() *cobra.Command {

@@ -34,7 +34,13 @@ type settings struct {
 	Numbers  []numberSettings `yaml:"numbers" doc:"Our numbers: what people write to. Once there is one of a channel, messages to others are refused (SMPP: ESME_RINVDSTADR)."`
 	Segments segmentSettings  `yaml:"segments" max:"1000" doc:"Conditions on people with a name, which flows look at and tools list."`
 
+	Broadcasts broadcastSettings `yaml:"broadcasts" doc:"What holds for all broadcasts."`
+
 	flowengine.Policy `yaml:",inline"`
+}
+
+type broadcastSettings struct {
+	Approval string `yaml:"approval" enum:"none,required" default:"none" doc:"required: somebody other than its creator has to approve each broadcast. Those who use the command line are told apart by their user of the system, others by the name of their key."`
 }
 
 type segmentSettings = []flowengine.PeopleSegment
@@ -174,6 +180,6 @@ func (c *configuration) publication() runtime.Publication {
 	return runtime.Publication{
 		Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Policy: &c.settings.Policy,
 		Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks),
-		RejectConflicts: c.settings.People.OnConflict == "reject",
+		RejectConflicts: c.settings.People.OnConflict == "reject", ApproveBroadcasts: c.settings.Broadcasts.Approval == "required",
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -31,16 +32,32 @@ type jobKind uint8
 
 // The kinds of jobs. The numbers are stored.
 const (
-	jobAudience jobKind = 1  // the audience of a flow that was launched (rule E9)
-	jobDaily    jobKind = 2  // conditions that change with the day (rule E10)
-	jobGoal     jobKind = 3  // count back what a new or changed goal has missed (rule G2)
-	jobSegment  jobKind = 4  // compute a segment, or clear one that is no longer there
-	jobIndex    jobKind = 5  // make the indexes of a store that had none
-	jobMigrate  jobKind = 20 // move those inside to a new version that takes them over
+	jobAudience jobKind = 1 // the audience of a flow that was launched (rule E9)
+	jobDaily    jobKind = 2 // conditions that change with the day (rule E10)
+	jobGoal     jobKind = 3 // count back what a new or changed goal has missed (rule G2)
+	jobSegment  jobKind = 4 // compute a segment, or clear one that is no longer there
+	jobIndex    jobKind = 5 // make the indexes of a store that had none
+
+	jobNamed      jobKind = 10 // the recipients whom a broadcast names one by one (rule B1)
+	jobRecipients jobKind = 11 // those whom it seeks among all persons
+	jobRelease    jobKind = 12 // messages that were held while their broadcast was paused
+	jobWithdraw   jobKind = 13 // all that is left of a broadcast that was cancelled
+
+	jobMigrate jobKind = 20 // move those inside to a new version that takes them over
 )
 
-// jobPage is how many persons of a shard act in one task.
-const jobPage = 128
+// Sizes of a job's tasks.
+const (
+	jobPage  = 128  // persons, or other records, of a shard that one task acts on
+	jobLook  = 4096 // other records that it looks at
+	jobDepth = 8    // tasks that are queued with an executor
+)
+
+// Reasons for which a job does not go on.
+var (
+	errJobHeld = errors.New("the broadcast is paused")     // later it does
+	errJobOver = errors.New("there is nothing left to do") // it never does
+)
 
 // progress of a job in a shard: where the next page begins, or jobDone.
 var jobDone = []byte("done")
@@ -124,7 +141,7 @@ func (rt *Runtime) workOffJobs(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errJobHeld) {
 			rt.log.Error("a job failed; it is tried again", "job", j.id, "error", err)
 			if j.rank() < rankOthers {
 				return
@@ -186,7 +203,7 @@ func (rt *Runtime) entrySources(j *job) ([]flowengine.Source, bool) {
 
 // runJob goes through all shards, those of different executors side by side.
 func (rt *Runtime) runJob(ctx context.Context, j *job) error {
-	if err := rt.barrier(ctx); err != nil { // a page is read from what is durable
+	if err := rt.barrier(ctx); err != nil { // a job reads what is durable
 		return err
 	}
 	g, all := errgroup.WithContext(ctx)
@@ -194,16 +211,9 @@ func (rt *Runtime) runJob(ctx context.Context, j *job) error {
 		g.SetLimit(1)
 	}
 	for _, ex := range rt.executors {
-		g.Go(func() error {
-			for _, s := range ex.shards {
-				if err := rt.runJobIn(all, j, s); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		g.Go(func() error { return (&jobRun{rt: rt, job: j, ex: ex, results: make(chan error, jobDepth)}).run(all) })
 	}
-	if err := g.Wait(); err != nil {
+	if err := g.Wait(); err != nil && !errors.Is(err, errJobOver) {
 		return err
 	}
 	for _, ex := range rt.executors {
@@ -243,55 +253,220 @@ func (rt *Runtime) indexJob(ctx context.Context) error {
 	return rt.startOnce(ctx, []*job{{id: "index/1", kind: jobIndex}})
 }
 
-// runJobIn goes through the persons of one shard.
-func (rt *Runtime) runJobIn(ctx context.Context, j *job, s flowengine.Shard) error {
-	progress, err := rt.store.Get(jobProgressKey(s, j.id), nil)
-	if err != nil && !isNotFound(err) {
-		return err
-	}
-	from := slices.Clone(progress)
-	for string(from) != string(jobDone) {
-		people, next, err := rt.page(j, s, from)
-		if err != nil {
+// jobRun is a job on one executor. Several stretches of it are queued at a time,
+// so that the executor has the next one at hand while a batch is being synced.
+// What the stretches share belongs to the executor.
+type jobRun struct {
+	rt      *Runtime
+	job     *job
+	ex      *executor
+	results chan error
+	queued  int
+
+	from   []byte // of the executor: where the next stretch begins
+	failed error  // of the executor: nothing acts after it
+}
+
+func (r *jobRun) run(ctx context.Context) error {
+	for _, s := range r.ex.shards {
+		if err := r.runIn(ctx, s); err != nil {
 			return err
 		}
-		if next == nil {
-			next = jobDone
-		}
-		err = rt.doPatiently(ctx, rt.owner(s), "job", func(tx *txn) error {
-			for _, id := range people {
-				m, err := tx.member(id)
-				if err != nil {
-					return err
-				}
-				if err := j.act(tx, m); err != nil {
-					return err
-				}
-			}
-			tx.put(jobProgressKey(s, j.id), next, time.Time{})
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		from = next
 	}
 	return nil
 }
 
-// doPatiently is do for work that can wait while the queue is full.
-func (rt *Runtime) doPatiently(ctx context.Context, ex *executor, name string, run func(*txn) error) error {
-	for {
-		err := rt.do(ctx, ex, name, run)
-		if !errors.Is(err, ErrOverload) {
+// runIn goes through one shard.
+func (r *jobRun) runIn(ctx context.Context, s flowengine.Shard) error {
+	progress, err := r.rt.store.Get(jobProgressKey(s, r.job.id), nil)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	r.from = progress // no stretch is queued now
+	for ended := string(r.from) == string(jobDone); !ended || r.queued > 0; {
+		for !ended && r.queued < jobDepth {
+			if err := r.submit(ctx, s); err != nil {
+				return err
+			}
+		}
+		err := r.rt.await(ctx, r.results)
+		r.queued--
+		switch {
+		case errors.Is(err, errShardDone):
+			ended = true
+		case err != nil:
 			return err
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
+	}
+	return nil
+}
+
+// submit queues the next stretch. Stretches are equal: each begins where the one
+// before it has ended.
+func (r *jobRun) submit(ctx context.Context, s flowengine.Shard) error {
+	done := false
+	t := task{name: "job", run: func(tx *txn) (err error) { done, err = r.stretch(tx, s); return err }, done: func(err error) {
+		if err == nil && done {
+			err = errShardDone
+		}
+		r.results <- err
+	}}
+	select {
+	case r.ex.queue <- t:
+		r.queued++
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errShardDone says that nothing is left to do in a shard.
+var errShardDone = errors.New("the job is done in the shard")
+
+// stretch acts on the next records of a shard, and notes in the same batch how
+// far it came.
+func (r *jobRun) stretch(tx *txn, s flowengine.Shard) (done bool, err error) {
+	if r.failed != nil {
+		return false, r.failed
+	}
+	if string(r.from) == string(jobDone) {
+		return true, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r.failed = fmt.Errorf("the job %s panicked", r.job.id)
+			panic(p)
+		}
+		r.failed = err
+	}()
+	if err := r.job.held(tx); err != nil {
+		return false, err
+	}
+	next, err := r.job.walk(tx, s, r.from)
+	if err != nil {
+		return false, err
+	}
+	tx.put(jobProgressKey(s, r.job.id), next, time.Time{})
+	r.from = next
+	return string(next) == string(jobDone), nil
+}
+
+// walk lets the job act on some records from a key on, and tells where to go on.
+func (j *job) walk(tx *txn, s flowengine.Shard, from []byte) (next []byte, err error) {
+	areas := j.areas(s)
+	if areas == nil {
+		return j.walkPersons(tx, s, from)
+	}
+	if from == nil {
+		from = areas[0]
+	}
+	at := slices.IndexFunc(areas, func(area []byte) bool { return bytes.HasPrefix(from, area) })
+	if at < 0 {
+		return nil, fmt.Errorf("%w: job %s goes on at %x", record.ErrDamaged, j.id, from)
+	}
+	visit := j.visitor(tx, s)
+	acted, looked := 0, 0
+	var failed error
+	err = tx.ex.rt.store.Scan(areas[at], from, func(key, value []byte) bool {
+		if acted == jobPage || looked == jobLook {
+			next = slices.Clone(key)
+			return false
+		}
+		looked++
+		var did bool
+		did, failed = visit(key, value)
+		if did {
+			acted++
+		}
+		return failed == nil
+	})
+	if err = firstError(err, failed); err != nil {
+		return nil, err
+	}
+	switch {
+	case next != nil:
+		return next, nil
+	case at+1 < len(areas):
+		return areas[at+1], nil
+	}
+	return jobDone, nil
+}
+
+// walkPersons is walk for a job that acts on persons.
+func (j *job) walkPersons(tx *txn, s flowengine.Shard, from []byte) (next []byte, err error) {
+	people, next, err := tx.ex.rt.page(j, s, from)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range people {
+		err := tx.alone(j, id, func() error {
+			m, err := tx.member(id)
+			if err != nil {
+				return err
+			}
+			return j.act(tx, m)
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
+	if next == nil {
+		next = jobDone
+	}
+	return next, nil
+}
+
+// areas are the prefixes of the keys that a job goes through in a shard; nil for
+// a job that acts on persons.
+func (j *job) areas(s flowengine.Shard) [][]byte {
+	switch j.kind {
+	case jobNamed:
+		return [][]byte{namedPrefix(s, j.flow)}
+	case jobRelease:
+		return [][]byte{heldPrefix(s, j.flow)}
+	case jobWithdraw:
+		return [][]byte{namedPrefix(s, j.flow), heldPrefix(s, j.flow), appendPrefix(nil, s, kindOutbox), activePrefix(nil, s, j.flow, 0)}
+	}
+	return nil
+}
+
+// visitor acts on the records that the job goes through. It tells whether a
+// record was one to act on.
+func (j *job) visitor(tx *txn, s flowengine.Shard) func(key, value []byte) (bool, error) {
+	switch j.kind {
+	case jobNamed:
+		return func(key, _ []byte) (bool, error) { return true, tx.enterNamed(j, s, key) }
+	case jobRelease:
+		return func(key, value []byte) (bool, error) { return true, tx.release(j, s, key, value) }
+	}
+	return tx.withdrawer(j, s)
+}
+
+// alone lets a job act on one person. What is wrong with one, a damaged record or
+// a step that panics before it has written anything, keeps nobody else from
+// their turn: it is logged, and counted as a panic or as damage.
+func (tx *txn) alone(j *job, id flowengine.PersonID, act func() error) (err error) {
+	mark := tx.batch.writes.Len()
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if tx.batch.writes.Len() != mark { // half of it is written
+			panic(r)
+		}
+		tx.ex.rt.metrics.panics.Inc()
+		tx.ex.rt.log.Error("a job passes a person over, whose step panicked", "job", j.id, "person", id.String(), "panic", r, "stack", string(debug.Stack()))
+		tx.forget()
+		tx.changing = flowengine.PersonID{}
+		err = nil
+	}()
+	err = act()
+	if errors.Is(err, record.ErrDamaged) && tx.batch.writes.Len() == mark {
+		tx.ex.rt.log.Error("a job passes a person over, whose record is damaged", "job", j.id, "person", id.String(), "error", err)
+		return nil
+	}
+	return err
 }
 
 // migratePage lists persons inside of older versions of a flow.
@@ -377,7 +552,7 @@ func (j *job) act(tx *txn, m *member) error {
 		return nil
 	}
 	switch j.kind {
-	case jobAudience:
+	case jobAudience, jobRecipients:
 		tx.step(m, &flowengine.Muster{Flow: j.flow, Entry: j.what})
 	case jobDaily:
 		tx.step(m, &flowengine.Daily{Flow: j.flow, Entry: j.what})
@@ -503,11 +678,16 @@ func (rt *Runtime) startOnce(ctx context.Context, jobs []*job) error {
 			return err
 		}
 		if fresh {
-			select {
-			case rt.jobs <- j:
-			default:
-			}
+			rt.wakeJobs()
 		}
 	}
 	return nil
+}
+
+// wakeJobs lets the stored jobs be looked at again.
+func (rt *Runtime) wakeJobs() {
+	select {
+	case rt.jobs <- nil:
+	default: // somebody looks already
+	}
 }

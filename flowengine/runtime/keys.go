@@ -34,6 +34,8 @@ const (
 	kindRoll      = 'q' // person → empty: who there is
 	kindCount     = 'g' // what → how many, in the first shard of an executor
 	kindPace      = 's' // lane → first turn that is free
+	kindNamed     = 'l' // broadcast's flow, recipient → empty: who was named one by one
+	kindHeld      = 'h' // broadcast's flow, due, sequence → message that waits until it goes on
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -62,6 +64,9 @@ const (
 	kindIndexed = 'i' // empty: the indexes have everybody
 	kindLastJob = 'l' // kind, flow and entry of a job → the last one that began
 	kindSecret  = 's' // → what the tokens of short links are made with
+
+	kindBroadcast = 'w' // broadcast → definition and state
+	kindAsked     = 'q' // broadcast → empty: an element has asked for its start
 )
 
 func appendPrefix(b []byte, s flowengine.Shard, kind byte) []byte {

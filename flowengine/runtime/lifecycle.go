@@ -108,7 +108,7 @@ func (rt *Runtime) changeFlow(ctx context.Context, id string, do func(r *flowRec
 	}
 	change := g.change()
 	change.records[id] = r
-	_, err := rt.install(ctx, change, nil)
+	_, err := rt.install(ctx, change, nil, nil)
 	return err
 }
 
@@ -144,6 +144,21 @@ func (rt *Runtime) ejectAll(ctx context.Context, flow string, version uint32, re
 		}
 	}
 	return nil
+}
+
+// doPatiently is do for work that can wait while the queue is full.
+func (rt *Runtime) doPatiently(ctx context.Context, ex *executor, name string, run func(*txn) error) error {
+	for {
+		err := rt.do(ctx, ex, name, run)
+		if !errors.Is(err, ErrOverload) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // resumeStops finishes what a restart interrupted.
@@ -405,6 +420,6 @@ func (rt *Runtime) unload(ctx context.Context) error {
 		return err
 	}
 	maps.Copy(g.versions, found)
-	_, err = rt.install(ctx, g.change(), nil)
+	_, err = rt.install(ctx, g.change(), nil, nil)
 	return err
 }

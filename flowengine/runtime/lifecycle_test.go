@@ -83,7 +83,7 @@ settings: {on_publish: migrate}
 // (M5), also when the daemon ends in the midst of it.
 func TestManyInFlight(t *testing.T) {
 	people := 100_000
-	if raceDetector || testing.Short() {
+	if underRace || testing.Short() {
 		people = 4_000
 	}
 	synctest.Test(t, func(t *testing.T) {

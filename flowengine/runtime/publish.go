@@ -23,6 +23,8 @@ type Publication struct {
 	Policy   *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
 	Links    flowengine.Links   // Secret is set by Publish
 	Hooks    []Hook             // who is told of events
+	// ApproveBroadcasts: each needs somebody to agree who has not made it.
+	ApproveBroadcasts bool
 	// RejectConflicts makes contacts of several persons an error, unless a request
 	// says otherwise; else the persons are merged (rule A2).
 	RejectConflicts bool
@@ -52,6 +54,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 		}
 		rt.published.Store(true)
 		rt.wake()
+		rt.wakeJobs() // those that the last end cut off
 	}
 	return out, errors.Join(rt.indexJob(ctx), rt.segmentJobs(ctx), rt.launchJobs(ctx), rt.goalJobs(ctx), rt.migrateJobs(ctx))
 }
@@ -72,7 +75,12 @@ func (rt *Runtime) publish(ctx context.Context, p Publication) (*Published, erro
 		return nil, pub.faults
 	}
 	pub.removeOthers()
-	warnings, err := rt.install(ctx, change, pub.fresh)
+	change.approve = p.ApproveBroadcasts
+	var err error
+	if change.broadcasts, err = g.refit(p.Schema); err != nil {
+		return nil, err
+	}
+	warnings, err := rt.install(ctx, change, pub.fresh, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,4 +2,4 @@
 
 package runtime
 
-const raceDetector = false
+const underRace = false

@@ -2,5 +2,5 @@
 
 package runtime
 
-// raceDetector says that the race detector slows the tests down.
-const raceDetector = true
+// underRace says that the race detector slows the tests down.
+const underRace = true

@@ -35,13 +35,18 @@ type registry struct {
 	// idle is when an indefinite flow will at the earliest have lain idle for its
 	// lifetime (rule S4); only the life cycle uses it.
 	idle map[string]time.Time
+
+	broadcasts map[string]*broadcastRecord // those that the engine knows of
+	prepared   map[string]bool             // those that can be started
+	due        map[string]time.Time        // and of them, those that shall be
+	approve    bool                        // every new one needs an approver
 }
 
 // change is a registry that shares everything with g but its records.
 func (g *registry) change() *registry {
 	return &registry{
 		records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, segments: g.segments,
-		tariffs: g.tariffs, policy: g.policy, links: g.links, hooks: g.hooks,
+		tariffs: g.tariffs, policy: g.policy, links: g.links, hooks: g.hooks, broadcasts: g.broadcasts, approve: g.approve,
 	}
 }
 
@@ -215,8 +220,9 @@ func (r *flowRecord) recallTypes(store storage.Reader) error {
 }
 
 // install builds the set of a changed registry, stores what changed, and then
-// makes it the one that runs. The caller holds the registry's lock.
-func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[string]*flowengine.Version) ([]string, error) {
+// makes it the one that runs; also writes into the same batch, if it is not nil.
+// The caller holds the registry's lock.
+func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[string]*flowengine.Version, also func(*txn) error) ([]string, error) {
 	g := &rt.flows
 	flows, err := rt.buildFlows(change)
 	if err != nil {
@@ -235,6 +241,9 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 		for id, v := range fresh {
 			tx.put(versionKey(id, v.Ordinal), v.Canonical, time.Time{})
 		}
+		if also != nil {
+			return also(tx)
+		}
 		return nil
 	})
 	if err != nil {
@@ -242,9 +251,10 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
 	g.tariffs, g.policy, g.links, g.segments = change.tariffs, change.policy, change.links, change.segments
+	g.broadcasts, g.approve = change.broadcasts, change.approve
 	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
 	rt.hooks.Store(newHookSet(g.hooks))
-	rt.set.Store(set.WithTariffs(g.tariffs).WithPolicy(g.policy).WithLinks(g.links).WithSegments(g.segments))
+	rt.set.Store(set.WithTariffs(g.tariffs).WithPolicy(g.policy).WithLinks(g.links).WithSegments(g.segments).WithBroadcasts(maps.Clone(g.prepared)))
 	return warnings, nil
 }
 
@@ -268,6 +278,9 @@ func (rt *Runtime) buildFlows(change *registry) ([]*flowengine.Flow, error) {
 		if len(f.Versions) > 0 {
 			flows = append(flows, f)
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(change.broadcasts)) {
+		flows = append(flows, change.broadcasts[id].flow())
 	}
 	return flows, nil
 }
@@ -366,6 +379,10 @@ func (rt *Runtime) barrier(ctx context.Context) error {
 
 // knows is nil for a flow that is or was configured.
 func (rt *Runtime) knows(flow string) error {
+	if broadcast, is := flowengine.BroadcastOf(flow); is {
+		_, err := rt.storedBroadcast(broadcast)
+		return err
+	}
 	rt.flows.mu.Lock()
 	defer rt.flows.mu.Unlock()
 	if rt.flows.records[flow] == nil {

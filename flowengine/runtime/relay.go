@@ -40,6 +40,8 @@ const (
 	relayResult       relayKind = 24 // tell a person's flows what became of a message
 	relayForgetMerged relayKind = 25 // forget that a person was there who was merged
 	relayClick        relayKind = 26 // tell a person's flows of a click
+	relayMuster       relayKind = 30 // let a recipient whom a broadcast names into it
+	relayAsk          relayKind = 31 // note that a broadcast shall be started
 )
 
 // Pauses and memory of relays.
@@ -129,6 +131,10 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveForgetMerged(r.Body)
 	case relayClick:
 		return tx.receiveClick(r.Body)
+	case relayMuster:
+		return tx.receiveMuster(r.Body)
+	case relayAsk:
+		return tx.receiveAsk(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }
@@ -144,7 +150,7 @@ func decodeRelay(b []byte) (*relay, error) {
 	return r, record.Decode(b, "relay", func(f record.Field) error {
 		switch f.Num {
 		case 1:
-			if f.Uint >= flowengine.Shards {
+			if f.Uint >= flowengine.Shards && f.Uint != uint64(metaShard) {
 				return fmt.Errorf("%w: shard %d", record.ErrDamaged, f.Uint)
 			}
 			r.Target = flowengine.Shard(f.Uint)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	goruntime "runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -124,6 +125,11 @@ type Runtime struct {
 	rejectConflicts atomic.Bool   // people.on_conflict: reject
 	importing       chan struct{} // holds one import at a time
 	pacer           pacer
+	asked           chan struct{} // an element has asked for the start of a broadcast
+	wishes          struct {
+		sync.Mutex
+		ids map[string]bool // of those broadcasts
+	}
 }
 
 type healthError struct{ err error }
@@ -132,7 +138,7 @@ type healthError struct{ err error }
 // Publish tells it what is configured, and Run starts it.
 func New(store storage.Store, o Options) (*Runtime, error) {
 	o.setDefaults()
-	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64), importing: make(chan struct{}, 1)}
+	rt := &Runtime{store: store, options: o, log: o.Log, jobs: make(chan *job, 64), importing: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	rt.metrics = newMetrics(o.Metrics, rt)
 	empty, _, err := flowengine.NewSet(nil, nil, nil)
 	if err != nil {
@@ -173,7 +179,7 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 			return nil, fmt.Errorf("runtime: reading the store: %w", err)
 		}
 	}
-	if err := rt.flows.load(store); err != nil {
+	if err := firstError(rt.flows.load(store), rt.loadBroadcasts()); err != nil {
 		return nil, fmt.Errorf("runtime: reading the flows: %w", err)
 	}
 	return rt, nil
@@ -229,6 +235,7 @@ func (rt *Runtime) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return rt.runJobs(ctx) })
+	g.Go(func() error { rt.tendBroadcasts(ctx); return nil })
 	g.Go(func() error {
 		rt.resumeStops(ctx)
 		tick := time.NewTicker(time.Minute)

@@ -44,6 +44,8 @@ type world struct {
 	accepted int
 	hooks    []Hook // of what is published next
 	policy   *flowengine.Policy
+	block    chan struct{} // nil: answers come at once; else when it is closed
+	sender   Sender        // nil: the world itself
 }
 
 func (w *world) Send(m *Message, done func(Outcome)) {
@@ -54,9 +56,14 @@ func (w *world) Send(m *Message, done func(Outcome)) {
 	if w.answer != nil {
 		o, ok = w.answer(m)
 	}
+	block := w.block
 	w.mu.Unlock()
-	if ok {
+	switch {
+	case !ok:
+	case block == nil:
 		go done(o)
+	default:
+		go func() { <-block; done(o) }()
 	}
 }
 
@@ -91,6 +98,7 @@ func startWith(t *testing.T, store storage.Store, o Options, prepare func(*world
 func launch(t *testing.T, store storage.Store, o Options, prepare func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, store: store}
+	w.sender = w
 	prepare(w)
 	o.Executors = 2
 	o.Log = slog.New(slog.DiscardHandler)
@@ -112,7 +120,7 @@ func launch(t *testing.T, store storage.Store, o Options, prepare func(*world)) 
 		t.Fatal(err)
 	}
 	w.rt = rt
-	rt.Register("sms", w)
+	rt.Register("sms", w.sender)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })

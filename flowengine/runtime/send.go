@@ -112,6 +112,13 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 	case m.Marketing && m.Claimed: // rule X2: assumed sent
 		ex.rt.metrics.inDoubt.WithLabelValues("assumed_sent").Inc()
 		ex.settle(sent{m, Outcome{Fate: FateAccepted, Parts: ex.units(m), Code: "in_doubt"}})
+	case ex.broadcastState(m) == flowengine.Paused:
+		ex.execute(task{name: "hold", run: func(tx *txn) error { tx.hold(m, e); return nil }})
+	case ex.broadcastState(m) == flowengine.Cancelled:
+		ex.execute(task{name: "withdraw", run: func(tx *txn) error {
+			tx.ex.outbox.remove(shardOf(e.key), e.key, &tx.batch.writes)
+			return tx.takeBack(m)
+		}})
 	case m.Pacing.Paced() && m.Attempt == 0 && !ex.ready(m, now):
 	case !m.Expires.IsZero() && !now.Before(m.Expires):
 		ex.settle(sent{m, Outcome{Fate: FateExpired, Parts: m.Sent}})

@@ -276,6 +276,11 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 			tx.ex.rt.log.Error("an address could not be made to lead to its person", "person", id.String(), "error", err)
 		}
 	}
+	for _, b := range r.Broadcasts {
+		if err := tx.relay(&relay{Target: metaShard, Kind: relayAsk, Body: []byte(b)}); err != nil { // unreachable: it has nothing to decode
+			tx.ex.rt.log.Error("a broadcast could not be asked for", "broadcast", b, "error", err)
+		}
+	}
 	tx.history(id, r.Log)
 	if set := tx.ex.rt.hooks.Load(); set != nil {
 		tx.tellHooks(set, shard, id, c, r.Log)

@@ -36,7 +36,7 @@ type TLS struct {
 type Key struct {
 	Name   string  `yaml:"name" required:"true" pattern:"^[A-Za-z0-9._-]{1,64}$" doc:"Name of the key, for the audit log."`
 	Hash   string  `yaml:"hash" required:"true" pattern:"^sha256:[0-9a-f]{64}$" doc:"SHA-256 of the key."`
-	Scopes []Scope `yaml:"scopes" required:"true" max:"10" enum:"people,events,flows,messages,admin" doc:"What the key may do: people (read, write and erase), events, flows (read, participants), messages (send), admin (everything, also start and stop flows)."`
+	Scopes []Scope `yaml:"scopes" required:"true" max:"10" enum:"people,events,flows,messages,broadcasts,admin" doc:"What the key may do: people (read, write and erase), events, flows (read, participants), messages (send), broadcasts (make, approve, start, cancel), admin (everything, also start and stop flows)."`
 }
 
 // Scope is something that a key may do.
@@ -44,15 +44,16 @@ type Scope string
 
 // The scopes. Admin includes all others.
 const (
-	People   Scope = "people"
-	Events   Scope = "events"
-	Flows    Scope = "flows"
-	Messages Scope = "messages"
-	Admin    Scope = "admin"
+	People     Scope = "people"
+	Events     Scope = "events"
+	Flows      Scope = "flows"
+	Messages   Scope = "messages"
+	Broadcasts Scope = "broadcasts"
+	Admin      Scope = "admin"
 )
 
 // Scopes lists all scopes.
-func Scopes() []Scope { return []Scope{People, Events, Flows, Messages, Admin} }
+func Scopes() []Scope { return []Scope{People, Events, Flows, Messages, Broadcasts, Admin} }
 
 // FieldError is a fault of the configuration at a path such as keys[0].hash,
 // relative to the section.
@@ -94,7 +95,7 @@ func (c *Config) Validate() error {
 		}
 		hashes[k.Hash] = i
 		if len(k.Scopes) == 0 {
-			fault(at+".scopes", "a key without scopes may do nothing; the scopes are people, events, flows, messages and admin")
+			fault(at+".scopes", "a key without scopes may do nothing; the scopes are people, events, flows, messages, broadcasts and admin")
 		}
 	}
 	return errors.Join(faults...)

@@ -110,6 +110,10 @@ const allRoutes = `
 DELETE /v1/flows/{flow}/participants
 DELETE /v1/people/{ref}
 DELETE /v1/people/{ref}/tags/{tag}
+GET /v1/broadcasts
+GET /v1/broadcasts/{broadcast}
+GET /v1/broadcasts/{broadcast}/estimate
+GET /v1/broadcasts/{broadcast}/report
 GET /v1/flows
 GET /v1/flows/{flow}
 GET /v1/flows/{flow}/entries/{entry}/participants/report
@@ -130,6 +134,13 @@ GET /v1/segments/{segment}/people
 GET /v1/webhooks
 GET /v1/webhooks/dead
 PATCH /v1/people/{ref}
+POST /v1/broadcasts
+POST /v1/broadcasts/{broadcast}/approve
+POST /v1/broadcasts/{broadcast}/cancel
+POST /v1/broadcasts/{broadcast}/pause
+POST /v1/broadcasts/{broadcast}/recipients
+POST /v1/broadcasts/{broadcast}/resume
+POST /v1/broadcasts/{broadcast}/start
 POST /v1/events
 POST /v1/flows/{flow}/elements/{element}/winner
 POST /v1/flows/{flow}/entries/{entry}/participants

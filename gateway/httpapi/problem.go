@@ -77,9 +77,9 @@ func refusal(err error) error {
 		return p
 	case errors.Is(err, runtime.ErrNotFound):
 		return newProblem(http.StatusNotFound, err.Error())
-	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken), errors.Is(err, runtime.ErrConflict):
+	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken), errors.Is(err, runtime.ErrConflict), errors.Is(err, runtime.ErrBroadcast):
 		return newProblem(http.StatusConflict, err.Error())
-	case errors.Is(err, runtime.ErrReused), errors.Is(err, runtime.ErrTooLarge):
+	case errors.Is(err, runtime.ErrReused), errors.Is(err, runtime.ErrTooLarge), errors.Is(err, runtime.ErrRecipient):
 		return newProblem(http.StatusUnprocessableEntity, err.Error())
 	case errors.Is(err, runtime.ErrOverload):
 		return newProblem(http.StatusServiceUnavailable, err.Error()).again(time.Second)

@@ -22,14 +22,14 @@ func apiConfig(version string) huma.Config {
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{problems}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"key":   {Type: "http", Scheme: "bearer", Description: "A key of the configuration, with one of the scopes people, events, flows, messages and admin."},
+		"key":   {Type: "http", Scheme: "bearer", Description: "A key of the configuration, with one of the scopes people, events, flows, messages, broadcasts and admin."},
 		"token": {Type: "http", Scheme: "bearer", Description: "The token of an entry point; GET /v1/flows/{flow} shows it."},
 	}
 	c.Tags = []*huma.Tag{
 		{Name: "people", Description: "Profiles, tags, history, erasure."}, {Name: "events", Description: "What people did elsewhere."},
 		{Name: "segments", Description: "Conditions on people with a name, and who fits them."},
 		{Name: "flows", Description: "State and counters."}, {Name: "participants", Description: "Let people into a flow, and take them out."},
-		{Name: "messages", Description: "Send without a flow; short links of messages."},
+		{Name: "messages", Description: "Send without a flow; short links of messages."}, {Name: "broadcasts", Description: "One message to many."},
 		{Name: "webhooks", Description: "Endpoints that are told of events."},
 	}
 	return c
@@ -97,6 +97,7 @@ func (s *Server) routes() {
 	s.messageRoutes()
 	s.linkRoutes()
 	s.webhookRoutes()
+	s.broadcastRoutes()
 }
 
 // none is the answer of operations that have nothing to tell.
