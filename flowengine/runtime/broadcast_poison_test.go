@@ -53,7 +53,11 @@ func crowdStore(t testing.TB, store storage.Store, n int) {
 			value = []byte{0x0a, 0xff}
 		}
 		b.Put(personKey(nil, kindPerson, p.ID), value)
-		if b.Len() == 1000 || i == n-1 {
+		b.Put(rollKey(nil, p.ID), nil)
+		for _, x := range p.Sources() {
+			b.Put(sourceKey(nil, x, p.ID), nil)
+		}
+		if b.Len() >= 1000 || i == n-1 {
 			if err := store.Apply(&b); err != nil {
 				t.Fatal(err)
 			}

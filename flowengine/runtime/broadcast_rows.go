@@ -232,7 +232,7 @@ func (ex *executor) broadcastState(m *Message) flowengine.State {
 func (tx *txn) hold(m *Message, e *dueEntry) {
 	s := shardOf(e.key)
 	tx.ex.outbox.remove(s, e.key, &tx.batch.writes)
-	tx.batch.writes.Put(append(heldPrefix(s, m.Origin.Flow), e.key[3:]...), e.value)
+	tx.batch.writes.Put(append(heldPrefix(s, m.Origin.Flow), e.key[3:]...), m.append(nil))
 }
 
 // release puts a message back that was held; one whose person is gone, or was
