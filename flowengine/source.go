@@ -96,6 +96,30 @@ func (p *Predicate) Sources(now time.Time, zone *time.Location) (all []Source, o
 	return all, ok && len(all) <= maxSources
 }
 
+// Sources lists parts of indexes that together have everybody whom the entry point
+// takes at the moment of all who are there. Without ok, everybody has to be asked.
+func (e *Entry) Sources(now time.Time, zone *time.Location) (all []Source, ok bool) {
+	switch t := e.Trigger.(type) {
+	case *Audience:
+		return t.Condition.Sources(now, zone)
+	case *ProfileChange:
+		return t.Condition.Sources(now, zone)
+	case *recipients:
+		if t.definition.Recipients.All {
+			return nil, false
+		}
+		for i := range t.include {
+			some, ok := t.include[i].Sources(now, zone)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, some...)
+		}
+		return all, len(all) <= maxSources
+	}
+	return nil, false
+}
+
 func (n *node) sources(v *View) (all []Source, ok bool) {
 	switch n.kind {
 	case allNode: // the kid with the fewest

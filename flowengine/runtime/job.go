@@ -172,7 +172,7 @@ func (rt *Runtime) page(j *job, s flowengine.Shard, from []byte) ([]flowengine.P
 	case j.kind == jobMigrate:
 		return rt.migratePage(j, s, from)
 	case !rt.indexed.Load():
-	case j.kind == jobAudience || j.kind == jobDaily:
+	case j.kind == jobAudience || j.kind == jobDaily || j.kind == jobRecipients:
 		if sources, ok := rt.entrySources(j); ok {
 			return rt.sourcePage(s, sources, from, jobPage)
 		}
@@ -188,14 +188,8 @@ func (rt *Runtime) entrySources(j *job) ([]flowengine.Source, bool) {
 		return nil, true // nobody
 	}
 	for _, e := range f.Newest.Entries {
-		if e.ID != j.what {
-			continue
-		}
-		switch t := e.Trigger.(type) {
-		case *flowengine.Audience:
-			return t.Condition.Sources(rt.now(), f.Newest.Settings.Zone())
-		case *flowengine.ProfileChange:
-			return t.Condition.Sources(rt.now(), f.Newest.Settings.Zone())
+		if e.ID == j.what {
+			return e.Sources(rt.now(), f.Newest.Settings.Zone())
 		}
 	}
 	return nil, true
