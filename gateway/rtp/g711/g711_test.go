@@ -9,9 +9,8 @@ import (
 // levels builds the decision values x_n and the output values y_n of one
 // polarity as the standard's tables state them: segments of 16 equal steps.
 func levels(l Law) (decision, output []int) {
-	x, step := 0, 1
 	if l == ALaw { // in units of 16-bit samples: tables 1a and 1b, times 8
-		step = 16
+		x, step := 0, 16
 		for n := range 128 {
 			if n >= 32 && n%16 == 0 {
 				step *= 2
@@ -23,7 +22,7 @@ func levels(l Law) (decision, output []int) {
 	}
 	// Tables 2a and 2b, times 4: the first step is half of one, around zero.
 	decision, output = []int{0}, []int{0}
-	x, step = 4, 8
+	x, step := 4, 8
 	for n := 1; n < 128; n++ {
 		if n%16 == 0 {
 			step *= 2
