@@ -38,7 +38,7 @@ rules: ## which tests prove which rule of docs/rules.md
 lint: $(TOOLS)/golangci-lint ## formatting, vet and linters
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
 	go vet ./...
-	$(TOOLS)/golangci-lint run --timeout 10m
+	$(TOOLS)/golangci-lint run --timeout 10m --allow-parallel-runners
 
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
