@@ -53,7 +53,7 @@ func crowdStore(t testing.TB, store storage.Store, n int) {
 			value = []byte{0x0a, 0xff}
 		}
 		b.Put(personKey(nil, kindPerson, p.ID), value)
-		b.Put(rollKey(nil, p.ID), nil)
+		b.Put(rollKey(p.ID), nil)
 		for _, x := range p.Sources() {
 			b.Put(sourceKey(nil, x, p.ID), nil)
 		}

@@ -31,8 +31,8 @@ func sourceKey(b []byte, x flowengine.Source, id flowengine.PersonID) []byte {
 	return append(sourcePrefix(b, id.Shard(), x), id[2:]...)
 }
 
-func rollKey(b []byte, id flowengine.PersonID) []byte {
-	return append(appendPrefix(b, id.Shard(), kindRoll), id[2:]...)
+func rollKey(id flowengine.PersonID) []byte {
+	return append(appendPrefix(nil, id.Shard(), kindRoll), id[2:]...)
 }
 
 // listed reads a person out of a key of an index, below a prefix.
@@ -80,7 +80,7 @@ func (tx *txn) index(m *member, r *flowengine.Result, look time.Time) {
 
 // enrol enters a person into the list of all persons, and counts the person once.
 func (tx *txn) enrol(id flowengine.PersonID) {
-	key := rollKey(nil, id)
+	key := rollKey(id)
 	if !tx.ex.rt.indexed.Load() { // the job that makes the index must not count the person again
 		if tx.has(key) {
 			return
@@ -104,7 +104,7 @@ func (tx *txn) unlist(m *member) error {
 			tx.count(segmentCount(x.Name), -1)
 		}
 	}
-	if key := rollKey(nil, id); tx.ex.rt.indexed.Load() || tx.has(key) {
+	if key := rollKey(id); tx.ex.rt.indexed.Load() || tx.has(key) {
 		tx.delete(key)
 		tx.count(countPersons, -1)
 	}

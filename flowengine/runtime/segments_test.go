@@ -146,7 +146,7 @@ func (w *world) indexKeys(people []*Profile) {
 	w.t.Helper()
 	want := map[string]bool{}
 	for _, p := range people {
-		want[string(rollKey(nil, p.Person.ID))] = true
+		want[string(rollKey(p.Person.ID))] = true
 		for _, x := range p.Person.Sources() {
 			want[string(sourceKey(nil, x, p.Person.ID))] = true
 		}
