@@ -363,16 +363,29 @@ func (t task) refuse(err error) {
 	}
 }
 
-// do runs a task and waits until what it wrote is durable.
+// do runs a task and waits until what it wrote is durable. When ctx ends before,
+// the task does not run, or has run, by the time do returns: what it writes to
+// variables of the caller is never written behind the caller's back.
 func (rt *Runtime) do(ctx context.Context, ex *executor, name string, run func(*txn) error) error {
-	done := make(chan error, 1)
-	t := task{name: name, run: run, done: func(err error) { done <- err }}
+	done, ran := make(chan error, 1), make(chan struct{})
+	var taken atomic.Bool // by the executor, or by do, which gives it up
+	t := task{name: name, done: func(err error) { done <- err }, run: func(tx *txn) error {
+		if !taken.CompareAndSwap(false, true) {
+			return nil
+		}
+		defer close(ran)
+		return run(tx)
+	}}
 	select {
 	case ex.queue <- t:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return rt.await(ctx, done)
+	err := rt.await(ctx, done)
+	if err != nil && ctx.Err() != nil && !taken.CompareAndSwap(false, true) {
+		<-ran
+	}
+	return err
 }
 
 // await waits for the answer to a task.
