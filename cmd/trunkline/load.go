@@ -337,9 +337,9 @@ func (l *loader) mailbox(doc *strict.Document, n numberSettings, value string, a
 	if local, domain, ok := keyword.CutMailbox(value); !ok || local != keyword.CatchAll && !smtp.ValidAddress(value) || !smtp.ValidAddress("x@"+domain) {
 		doc.ErrorAt(append(at, "number"), "%q is not an e-mail address such as shop@example.com or *@example.com", n.Number)
 	}
-	for key, text := range map[string]string{"default_reply": n.DefaultReply, "replies": n.Replies.Stop + n.Replies.Start + n.Replies.Help} {
-		if text != "" {
-			doc.ErrorAt(append(at[:len(at):len(at)], key), "%s: e-mail is received but not sent, so it can't be answered; remove this, or answer from a flow by SMS", key)
+	for _, reply := range [...][2]string{{"default_reply", n.DefaultReply}, {"replies", n.Replies.Stop + n.Replies.Start + n.Replies.Help}} {
+		if reply[1] != "" {
+			doc.ErrorAt(append(at[:len(at):len(at)], reply[0]), "%s: mail is taken but not sent yet, so it can't be answered; remove this, or answer by SMS from a flow", reply[0])
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (l *listener) welcome(c net.Conn, peer netip.Addr) net.Conn {
 	if l.implicit != nil {
 		p.Conn = tls.Server(c, l.implicit)
 	}
-	p.Conn.SetDeadline(time.Now().Add(conf.CommandTimeout)) // of a handshake too
+	p.SetDeadline(time.Now().Add(conf.CommandTimeout)) // of a handshake too
 	l.edge.hold(p)
 	return p
 }
@@ -111,7 +111,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(b)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		c.ended.Store(true)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.lapsed.Store(true)
