@@ -186,6 +186,14 @@ var transcripts = []struct {
 		C DATA
 		S 354
 		c Subject: START\r\n\r\nhalf`, 0},
+	{"the peer goes in the middle of the last chunk", `
+		C EHLO peer.example
+		S 250
+		C MAIL FROM:<a@b.example>
+		S 250
+		C RCPT TO:<shop@example.com>
+		S 250
+		c BDAT 100 LAST\r\nSubject: START\r\n\r\nhalf`, 0},
 	{"header too large", `
 		C EHLO peer.example
 		S 250

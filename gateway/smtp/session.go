@@ -133,7 +133,7 @@ func (s *session) Data(r io.Reader) error {
 	l, err := readLetter(in, t.from, s.edge.config.MaxHeader)
 	_, _ = io.Copy(io.Discard, in) // attachments, and what is wrong with them
 	if in.err == nil && in.chunked && s.conn.ended.Load() {
-		in.err = io.ErrUnexpectedEOF // go-smtp takes the end of the connection for that of the chunk
+		in.err = io.ErrUnexpectedEOF // RFC 3030 §2: go-smtp takes the end of the connection for that of the chunk
 	}
 	if in.err != nil {
 		return s.broken(in.err)
