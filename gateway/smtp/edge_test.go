@@ -246,6 +246,9 @@ func TestTranscripts(t *testing.T) {
 			p := h.dial()
 			p.play(test.talk)
 			p.Close()
+			for deadline := time.Now().Add(patience); h.connections() > 0 && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
 			h.stop()
 			h.ended <- <-h.ended // with everything in flight
 			if got := h.core.all(); len(got) != test.mails {
