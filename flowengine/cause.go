@@ -15,7 +15,12 @@ type Inbound struct {
 	From    Address // the sender's address, normalised
 	To      string  // our number, normalised
 	Text    string
-	At      time.Time // when the gateway received it
+	// Subject is that of an e-mail; see heads.
+	Subject string
+	// Key is the id under which the peer knows the message (SMTP: Message-ID);
+	// one that comes again is the same message (rule R7). Empty: it has none.
+	Key string
+	At  time.Time // when the gateway received it
 }
 
 // Happened is a People event: something that the person did elsewhere.

@@ -17,8 +17,8 @@ const (
 // is not consumed and the wait goes on (rule R1).
 type EvaluateInboundMessage struct {
 	Timeout  time.Duration  `yaml:"timeout" min:"1s" max:"365d" doc:"How long to wait, from the moment that the question before it was accepted by the carrier. Default: for ever."`
-	Number   string         `yaml:"number" doc:"Number that the answer is sent to. Default: the sender of the question, and the number that the person wrote to."`
-	Channel  string         `yaml:"channel" enum:"sms" default:"sms" doc:"Channel of the answer."`
+	Number   string         `yaml:"number" doc:"Number that the answer is sent to. Default: the sender of the question, and the number that the person wrote to; for e-mail where the person has not written any, every address of ours."`
+	Channel  string         `yaml:"channel" enum:"sms,email" default:"sms" doc:"Channel of the answer."`
 	Branches []AnswerBranch `yaml:"branches" required:"true" doc:"Tried from top to bottom; the first that matches wins."`
 
 	number   string
@@ -75,6 +75,9 @@ func (e *EvaluateInboundMessage) hears(run *Run, in *Inbound) bool {
 	}
 	if e.number != "" {
 		return in.To == e.number
+	}
+	if e.Channel == channelEmail && (run.Inbound == nil || run.Inbound.Channel != channelEmail) {
+		return true // the flow did not begin by mail: any address of ours will do
 	}
 	return slices.Contains(e.asked, in.To) || run.Inbound != nil && run.Inbound.To == in.To
 }

@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"trunkline/keyword"
@@ -21,14 +22,12 @@ const (
 // inbound finds the one consumer of a message and lets it act (rules R1–R8).
 func (st *step) inbound(in *Inbound) {
 	number := st.set.Number(in.Channel, in.To)
-	if number != nil && st.duplicate(in, number.DuplicateWindow) {
+	if st.repeated(in) || number != nil && st.duplicate(in, number.DuplicateWindow) {
 		st.result.Outcome = OutcomeDuplicate
 		return
 	}
-	message := keyword.Prepare(in.Text)
-	found := st.set.table.Lookup(in.To, keyword.Channel(in.Channel), message)
 	waits, runs := st.waits(in)
-	consumer := keyword.Decide(found, message, waits, in.At.UnixMilli())
+	found, consumer := st.decide(in, waits)
 	heard := &Heard{Channel: in.Channel, From: in.From.Value, To: in.To, Text: in.Text, Keyword: consumer.Keyword, At: in.At}
 	switch consumer.Kind {
 	case keyword.ByReserved:
@@ -47,35 +46,75 @@ func (st *step) inbound(in *Inbound) {
 	st.log(Event{Kind: Received, Flow: st.result.Flow, Detail: st.result.Outcome})
 }
 
+// decide finds the one consumer of a message. An e-mail has two texts that can
+// be keywords: the one that ranks higher counts, and of equals the subject.
+func (st *step) decide(in *Inbound, waits []keyword.Wait) (keyword.Result, keyword.Consumer) {
+	decide := func(text string) (keyword.Result, keyword.Consumer) {
+		message := keyword.Prepare(text)
+		found := st.set.table.Lookup(in.To, keyword.Channel(in.Channel), message)
+		return found, keyword.Decide(found, message, waits, in.At.UnixMilli())
+	}
+	if in.Channel != channelEmail {
+		return decide(in.Text)
+	}
+	found, consumer := decide(in.Subject)
+	if other, second := decide(firstLine(in.Text)); second.Rank() < consumer.Rank() {
+		return other, second
+	}
+	return found, consumer
+}
+
+// firstLine is the first line that says anything.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimLeft(text, " \t\r\n"), "\n")
+	return line
+}
+
+// repeated tells whether the peer has handed over the same message before, as it
+// does when it did not hear our answer, and remembers it (rule R7).
+func (st *step) repeated(in *Inbound) bool {
+	if in.Key == "" {
+		return false
+	}
+	sum := digest(in.Channel, in.To, in.Key)&^digestMarks | keyMark
+	return st.heardBefore(sum, keyMark, keyWindow, maxKeys)
+}
+
 // duplicate tells whether the same message came a moment ago, and remembers it
 // (rule R7).
 func (st *step) duplicate(in *Inbound, window time.Duration) bool {
 	if window <= 0 {
 		return false
 	}
-	sum := digest(in.Channel, in.From.Value, in.To, in.Text) &^ replyMark
+	sum := digest(in.Channel, in.From.Value, in.To, in.Subject+in.Text) &^ digestMarks
+	return st.heardBefore(sum, 0, window, maxHeard)
+}
+
+// heardBefore tells whether there is such a digest of its kind (mark), not older
+// than age, and else keeps it as one of the most that are kept.
+func (st *step) heardBefore(sum, mark uint64, age time.Duration, most int) bool {
 	ps := st.passages
-	st.forgetHeard(window, 0)
+	st.forgetHeard(age, mark)
 	if slices.ContainsFunc(ps.Heard, func(d Digest) bool { return d.Sum == sum }) {
 		return true
 	}
-	st.forgetFirstHeard()
+	st.forgetFirstHeard(mark, most)
 	ps.Heard = append(ps.Heard, Digest{sum, st.now})
 	st.result.PassagesChanged = true
 	return false
 }
 
-// forgetFirstHeard makes room for the digest of one more message.
-func (st *step) forgetFirstHeard() {
+// forgetFirstHeard makes room for one more digest of a kind.
+func (st *step) forgetFirstHeard(mark uint64, most int) {
 	heard := st.passages.Heard
-	message := func(d Digest) bool { return d.Sum&replyMark == 0 }
+	message := func(d Digest) bool { return d.Sum&digestMarks == mark }
 	n := 0
 	for _, d := range heard {
 		if message(d) {
 			n++
 		}
 	}
-	if n >= maxHeard {
+	if n >= most {
 		first := slices.IndexFunc(heard, message)
 		st.passages.Heard = slices.Delete(heard, first, first+1)
 	}

@@ -21,7 +21,10 @@ const (
 	NotSentExpired     = "expired" // held for a cap until its validity ended
 )
 
-const channelSMS = "sms"
+const (
+	channelSMS   = "sms"
+	channelEmail = "email"
+)
 
 // TextMessage is what every element that sends a text has.
 type TextMessage struct {
@@ -139,7 +142,7 @@ func (m *TextMessage) compose(x *Passage, lane int) (s Send, notSent string, hol
 		return s, NotSentEmpty, hold
 	}
 	from := m.from
-	if from == "" && x.Run.Inbound != nil {
+	if from == "" && x.Run.Inbound != nil && x.Run.Inbound.Channel == channelSMS {
 		from = x.Run.Inbound.To
 	}
 	s = Send{Channel: channelSMS, From: from, To: to, Text: text, Marketing: m.Category == categoryMarketing, shorten: short}

@@ -22,9 +22,20 @@ const (
 	replyReserved = "reserved"
 )
 
-// replyMark tells the digest of an answer of ours from that of a message that
-// came: both are in Passages.Heard.
-const replyMark = 1 << 63
+// The highest bits of a digest in Passages.Heard tell what it is of: an answer of
+// ours, the key of a message that came, or (neither) its text.
+const (
+	replyMark   = 1 << 63
+	keyMark     = 1 << 62
+	digestMarks = replyMark | keyMark
+)
+
+// keyWindow is how long the keys of messages are remembered: as long as mail
+// servers try to hand one over (RFC 5321 §4.5.4.1). Of one person they are few.
+const (
+	keyWindow = 5 * 24 * time.Hour
+	maxKeys   = 32
+)
 
 // reply sends a fixed text back, outside of any flow, unless the person had too
 // many of them lately.
@@ -44,10 +55,10 @@ func (st *step) reply(in *Inbound, kind, text string) {
 func (st *step) mayReply(in *Inbound, kind string) bool {
 	ps := st.passages
 	st.forgetHeard(repliesPer, replyMark)
-	sum := digest(kind, in.Channel, in.To) | replyMark
+	sum := digest(kind, in.Channel, in.To)&^digestMarks | replyMark
 	equal, all := 0, 0
 	for _, d := range ps.Heard {
-		if d.Sum&replyMark != 0 {
+		if d.Sum&digestMarks == replyMark {
 			all++
 		}
 		if d.Sum == sum {
@@ -62,13 +73,13 @@ func (st *step) mayReply(in *Inbound, kind string) bool {
 	return true
 }
 
-// forgetHeard drops digests of one kind (mark: replyMark or 0) that are older than age. So it
+// forgetHeard drops digests of one kind (mark) that are older than age. So it
 // does those from the future: after the clock was turned back they would count
 // until it has caught up.
 func (st *step) forgetHeard(age time.Duration, mark uint64) {
 	oldest, newest := st.now.Add(-age), st.now.Add(age)
 	st.passages.Heard = slices.DeleteFunc(st.passages.Heard, func(d Digest) bool {
-		return d.Sum&replyMark == mark && (!d.At.After(oldest) || d.At.After(newest))
+		return d.Sum&digestMarks == mark && (!d.At.After(oldest) || d.At.After(newest))
 	})
 }
 

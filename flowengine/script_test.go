@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"trunkline/flowengine/tariff"
+	"trunkline/keyword"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected effects in testdata")
@@ -226,6 +227,8 @@ func (w *world) command(line string) {
 				n.Reserved.Help, n.Replies["help"] = []string{v}, "call us"
 			case "window":
 				n.DuplicateWindow, _ = time.ParseDuration(v)
+			case "channel":
+				n.Channel = v
 			case "default":
 				n.Default = v
 			}
@@ -246,6 +249,20 @@ func (w *world) command(line string) {
 		w.step(h, &Inbound{
 			ID: "m" + strconv.Itoa(w.nth), Channel: "sms", From: Address{Phone, args[0]}, To: args[1],
 			Text: strings.TrimPrefix(text, " "), At: at,
+		})
+	case "mail": // from to [key=id] subject | text, where / begins a line; the person is the last one that acted
+		h := w.last
+		w.nth++
+		var key string
+		rest = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(strings.TrimPrefix(rest, args[0])), args[1]))
+		if after, ok := strings.CutPrefix(rest, "key="); ok {
+			key, rest, _ = strings.Cut(after, " ")
+		}
+		subject, text, _ := strings.Cut(rest, "|")
+		to, _ := w.set.Mailbox(keyword.Number(args[1]))
+		w.step(h, &Inbound{
+			ID: "m" + strconv.Itoa(w.nth), Channel: "email", From: newAddress(Email, args[0]), To: to, Key: key,
+			Subject: strings.TrimSpace(subject), Text: strings.ReplaceAll(strings.TrimSpace(text), "/", "\n"), At: w.now,
 		})
 	case "event":
 		e := &Happened{Name: args[1], At: w.now}

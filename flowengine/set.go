@@ -79,6 +79,7 @@ type Set struct {
 	flows    map[string]*Flow
 	numbers  map[numberKey]*Number
 	channels map[string]bool // those of the numbers
+	domains  map[string]bool // those of the numbers of channel email
 	table    *keyword.Table
 	entries  []entryRef            // what the table's entries point at
 	events   map[string][]entryRef // entry points that listen to a People event
@@ -106,10 +107,13 @@ type entryRef struct {
 // NewSet builds a set, with the routing table of all active flows. Warnings
 // name entries that no message can tell apart (rule R3).
 func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
-	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, events: map[string][]entryRef{}, watchers: newWatchers[entryRef](), segmentOf: map[string]*PeopleSegment{}, segmentWatchers: newWatchers[*PeopleSegment]()}
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, domains: map[string]bool{}, events: map[string][]entryRef{}, watchers: newWatchers[entryRef](), segmentOf: map[string]*PeopleSegment{}, segmentWatchers: newWatchers[*PeopleSegment]()}
 	var b keyword.Builder
 	for _, n := range numbers {
 		s.numbers[numberKey{n.Channel, n.Value}], s.channels[n.Channel] = n, true
+		if _, domain, ok := keyword.CutMailbox(n.Value); ok && n.Channel == channelEmail {
+			s.domains[domain] = true
+		}
 		if err := b.Reserve(n.Value, keyword.Channel(n.Channel), n.Reserved); err != nil {
 			return nil, nil, fmt.Errorf("number %q: %w", n.Value, err)
 		}
@@ -181,6 +185,24 @@ func (s *Set) Flows() []*Flow {
 // channel is configured all are: entry points that name none take them.
 func (s *Set) Ours(channel, value string) bool {
 	return s.numbers[numberKey{channel, value}] != nil || !s.channels[channel]
+}
+
+// Mailbox finds which of our numbers takes mail to an address, as keyword.Number
+// writes it: the address itself, the same without its tag (shop+spring@… is
+// shop@…), or *@ and its domain. Without one, domain tells whether others of the
+// address's domain are ours.
+func (s *Set) Mailbox(address string) (number string, domain bool) {
+	local, host, ok := keyword.CutMailbox(address)
+	if !ok {
+		return "", false
+	}
+	untagged, _, _ := strings.Cut(local, "+")
+	for _, l := range [...]string{local, untagged, keyword.CatchAll} {
+		if n := s.Number(channelEmail, l+"@"+host); n != nil {
+			return n.Value, true
+		}
+	}
+	return "", s.domains[host]
 }
 
 // Number finds one of our numbers, or returns nil.

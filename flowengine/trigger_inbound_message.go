@@ -5,9 +5,9 @@ import "trunkline/keyword"
 // InboundMessage lets in who sends a message to one of our numbers.
 type InboundMessage struct {
 	EntryOptions   `yaml:",inline"`
-	Number         string   `yaml:"number" doc:"Our number that people write to. Default: every number of the channel."`
-	Channel        string   `yaml:"channel" enum:"sms" default:"sms" doc:"Channel of the message."`
-	Keywords       Keywords `yaml:"keywords" required:"true" doc:"A keyword, a list of keywords, or any."`
+	Number         string   `yaml:"number" doc:"Our number that people write to; of channel email an address. Default: every number of the channel."`
+	Channel        string   `yaml:"channel" enum:"sms,email" default:"sms" doc:"Channel of the message."`
+	Keywords       Keywords `yaml:"keywords" required:"true" doc:"A keyword, a list of keywords, or any. In an e-mail, the subject or the first line of the text can be one."`
 	Match          string   `yaml:"match" enum:"whole,first_word" default:"whole" doc:"whole: the message is the keyword. first_word: it begins with the keyword."`
 	FoldDiacritics bool     `yaml:"fold_diacritics" doc:"Let c match č and ć."`
 	Priority       *int     `yaml:"priority" min:"-1000" max:"1000" doc:"Which entry takes a message that several want; higher goes first. Default: the flow's."`

@@ -46,6 +46,10 @@ type Inbound struct {
 	From    string // sender as the peer wrote it, in international digits where the type of number says so
 	To      string // our number, likewise
 	Text    string // decoded; empty while Fragment is set
+	Subject string // of an e-mail
+	// Key is the peer's own id of the message (SMTP: Message-ID): one that comes again
+	// is the same message. Empty where the protocol has none.
+	Key string
 
 	// ID is the message id under which the edge answered or will answer the
 	// peer; unique within the daemon. Empty where the protocol has none.

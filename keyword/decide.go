@@ -47,6 +47,27 @@ type Consumer struct {
 	chosen candidate // ByEntry
 }
 
+// Rank orders consumers as rule R1 does; a lower one goes first. It serves a message
+// that has several texts, each of which can be a keyword.
+func (c Consumer) Rank() int {
+	exact := c.Keyword != ""
+	switch {
+	case c.Kind == ByReserved:
+		return 1
+	case c.Kind == ByWait && exact:
+		return 2
+	case c.Kind == ByEntry && exact:
+		return 3
+	case c.Kind == ByWait:
+		return 4
+	case c.Kind == ByEntry:
+		return 5
+	case c.Kind == ByNoMatch:
+		return 6
+	}
+	return 7
+}
+
 // Wait is a person's wait for a message on the number and channel in question.
 type Wait struct {
 	Branches []Pattern // tried from top to bottom, keywords before any (rules R1, X6)

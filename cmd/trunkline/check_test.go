@@ -122,6 +122,25 @@ func TestCheckTellsMistakes(t *testing.T) {
 			want: `trunkline.yaml:1:1: smpp.listen: carrier "demo" binds in, but there is no address to bind to`,
 		},
 		{
+			name: "mail is taken for nobody", file: "trunkline.yaml", old: "people:", new: "smtp: {listen: [{address: \"127.0.0.1:0\", implicit_tls: true}]}\npeople:",
+			want: `trunkline.yaml:4:8: smtp.listen: there is no address that mail is taken for: declare one among the numbers, {number: shop@example.com, channel: email}
+trunkline.yaml:4:56: smtp.listen[0].implicit_tls: there is no certificate; say cert and key in tls
+trunkline: the configuration has 2 mistakes`,
+		},
+		{
+			name: "mail that would be answered", file: "trunkline.yaml", old: `  - number: "38591000001"`,
+			new: "  - number: \"38591000001\"\n  - {number: shop@example.com, channel: email, default_reply: hello, replies: {stop: bye}}\n  - {number: example.com, channel: email}\n  - {number: Shop@Example.com, channel: email}",
+			want: `trunkline.yaml:9:63: default_reply: mail is taken but not sent yet, so it can't be answered; remove this, or answer by SMS from a flow
+trunkline.yaml:9:70: replies: mail is taken but not sent yet, so it can't be answered; remove this, or answer by SMS from a flow
+trunkline.yaml:10:14: "example.com" is not an e-mail address such as shop@example.com or *@example.com
+trunkline.yaml:11:14: email number "shop@example.com" is there already, at trunkline.yaml:9:14
+trunkline: the configuration has 4 mistakes`,
+		},
+		{
+			name: "an address that is not ours", file: "flows/hello.yaml", old: `number: "38591000001"`, new: "channel: email, number: shop@example.com",
+			want: `flows/hello.yaml:3:61: "shop@example.com" is not one of our email numbers; declare it among the numbers first`,
+		},
+		{
 			name: "neither connect nor accept", file: "carriers/demo.yaml", old: "accept: {}\n", new: "",
 			want: `carriers/demo.yaml:1:1: connect: say either connect (we bind to the message centre) or accept (the carrier binds to us)`,
 		},

@@ -20,8 +20,8 @@ var _ gateway.Core = core{}
 // Inbound implements gateway.Core.
 func (c core) Inbound(m gateway.Inbound, done func(error)) {
 	a := &runtime.Arrival{
-		ID: m.ID, Channel: string(m.Channel), Carrier: m.Carrier, From: phone(m.From), To: keyword.Number(m.To),
-		Text: m.Text, At: m.Received, DeliverAt: m.DeliverAt, ReportWanted: m.ReportWanted, ReportFrom: m.From, ReportTo: m.To,
+		ID: m.ID, Channel: string(m.Channel), Carrier: m.Carrier, From: sender(m.Channel, m.From), To: keyword.Number(m.To),
+		Text: m.Text, Subject: m.Subject, Key: m.Key, At: m.Received, DeliverAt: m.DeliverAt, ReportWanted: m.ReportWanted, ReportFrom: m.From, ReportTo: m.To,
 	}
 	if f := m.Fragment; f != nil {
 		a.Part = &runtime.Part{Ref: f.Ref, Total: f.Total, Seq: f.Seq, Coding: f.Coding, Header: f.Header, Payload: f.Payload}
@@ -57,6 +57,20 @@ func (c core) Replace(ctx context.Context, carrier, from, id, text string, at ti
 // ownNumber tells the SMPP edge which numbers are ours.
 func (c core) ownNumber(number string) bool {
 	return c.rt.Ours(string(gateway.SMS), keyword.Number(number))
+}
+
+// mailbox tells the SMTP edge which of our numbers takes mail to an address.
+func (c core) mailbox(address string) (number string, domain bool) {
+	return c.rt.Mailbox(keyword.Number(address))
+}
+
+// sender is the address of a person on a channel.
+func sender(channel gateway.Channel, value string) flowengine.Address {
+	if channel == gateway.Email {
+		a, _ := flowengine.ReadAddress(flowengine.Email, value) // the edge has looked at it
+		return a
+	}
+	return phone(value)
 }
 
 func phone(value string) flowengine.Address {

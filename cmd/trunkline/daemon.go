@@ -24,6 +24,7 @@ import (
 	"trunkline/gateway/httpapi"
 	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
+	"trunkline/gateway/smtp"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
 )
@@ -38,6 +39,7 @@ type daemon struct {
 	store   *badger.Store
 	rt      *runtime.Runtime
 	smpp    *smpp.Edge
+	smtp    *smtp.Edge
 	http    *webhook.Edge
 	hooks   *hookSender
 	api     *httpapi.Server
@@ -93,6 +95,15 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	if err = d.smpp.Listen(context.Background()); err != nil {
 		return nil, err
 	}
+	d.smtp, err = smtp.New(c.settings.SMTP, smtp.Options{
+		Core: core{d.rt}, Mailbox: core{d.rt}.mailbox, Log: log, Metrics: d.metrics, LogBodies: c.settings.Log.Bodies,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err = d.smtp.Listen(context.Background()); err != nil {
+		return nil, err
+	}
 	if d.http, err = webhook.New(c.settings.HTTP, webhook.Options{Log: log, Metrics: d.metrics}); err != nil {
 		return nil, err
 	}
@@ -124,6 +135,9 @@ func (d *daemon) close() {
 		if l != nil {
 			_ = l.Close()
 		}
+	}
+	if d.smtp != nil {
+		d.smtp.Close()
 	}
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
@@ -166,6 +180,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 		}
 		return err
 	})
+	serveEdge(edge, &parts, failed, func() error { return d.smtp.Run(edge) })
 	parts.Go(func() error { return d.http.Run(edge) })
 	d.serveAPI(edge, &parts, failed)
 	d.serveLinks(edge, &parts, failed)
@@ -179,6 +194,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	d.ready.Store(false)
 	notifySystemd("STOPPING=1")
 	until := time.Now().Add(d.config.Load().settings.SMPP.DrainTimeout)
+	d.smtp.Stop()
 	d.drain(now, until)
 	d.smpp.DrainUntil(until)
 	stopEdge()
@@ -299,10 +315,12 @@ type status struct {
 	Health   string               `json:"health"`
 	Config   string               `json:"config"`
 	Carriers []smpp.CarrierStatus `json:"carriers"`
+	// Mail is where mail is taken.
+	Mail []smtp.ListenerStatus `json:"mail,omitempty"`
 }
 
 func (d *daemon) status() *status {
-	s := &status{Version: version, Started: d.started, Ready: d.isReady() == nil, Health: "ok", Config: d.source.String(), Carriers: d.smpp.Status()}
+	s := &status{Version: version, Started: d.started, Ready: d.isReady() == nil, Health: "ok", Config: d.source.String(), Carriers: d.smpp.Status(), Mail: d.smtp.Status()}
 	if err := d.rt.Health(); err != nil {
 		s.Health = err.Error()
 	}

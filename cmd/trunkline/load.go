@@ -11,8 +11,10 @@ import (
 	"trunkline/configs/strict"
 	"trunkline/flowengine"
 	"trunkline/flowengine/tariff"
+	"trunkline/gateway"
 	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
+	"trunkline/gateway/smtp"
 	"trunkline/gateway/webhook"
 	"trunkline/keyword"
 )
@@ -60,6 +62,8 @@ func (l *loader) files() error {
 		s.HTTP.CA = l.src.resolve(s.HTTP.CA)
 	}
 	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
+	l.certificates(&s.SMTP)
+	l.fieldErrors(doc, []any{"smtp"}, s.SMTP.Validate())
 	l.fieldErrors(doc, []any{"http"}, s.HTTP.Validate())
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
 	l.webhooks(doc, s.Webhooks)
@@ -76,6 +80,7 @@ func (l *loader) files() error {
 	l.segments()
 	l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier)
 	l.listeners(doc)
+	l.mail(doc)
 	if !l.unreadable { // else what flows refer to is not known
 		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
 		l.errs = append(l.errs, l.transfers()...)
@@ -175,7 +180,10 @@ func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
 	var f *smpp.FieldError
 	var h *webhook.FieldError
 	var k *links.FieldError
+	var m *smtp.FieldError
 	switch {
+	case errors.As(err, &m):
+		place, reason = m.Path, m.Reason
 	case errors.As(err, &f):
 		place, reason = f.Path, f.Reason
 	case errors.As(err, &h):
@@ -282,6 +290,9 @@ func (l *loader) numbers(doc *strict.Document, all []numberSettings) {
 		if !l.once(doc, n.Channel+" number", value, append(at, "number")...) {
 			continue
 		}
+		if n.Channel == string(gateway.Email) {
+			l.mailbox(doc, n, value, at)
+		}
 		words := keyword.Reserved{Stop: n.Reserved.Stop, Start: n.Reserved.Start, Help: n.Reserved.Help}
 		if err := new(keyword.Builder).Reserve(value, keyword.Channel(n.Channel), words); err != nil {
 			doc.ErrorAt(append(at, "reserved"), "%v", err)
@@ -290,6 +301,46 @@ func (l *loader) numbers(doc *strict.Document, all []numberSettings) {
 			Value: value, Channel: n.Channel, DuplicateWindow: n.DuplicateWindow, Reserved: words, Default: n.DefaultReply,
 			Replies: map[string]string{keyword.Stop.String(): n.Replies.Stop, keyword.Start.String(): n.Replies.Start, keyword.Help.String(): n.Replies.Help},
 		})
+	}
+}
+
+// certificates are files beside the main one.
+func (l *loader) certificates(c *smtp.Config) {
+	for i := range c.Listen {
+		if t := c.Listen[i].TLS; t != nil {
+			for _, name := range []*string{&t.Cert, &t.Key} {
+				if *name != "" {
+					*name = l.src.resolve(*name)
+				}
+			}
+		}
+	}
+}
+
+// mail checks that what takes mail has addresses, and addresses something that
+// takes their mail.
+func (l *loader) mail(doc *strict.Document) {
+	listens, addresses := l.config.settings.SMTP.Enabled(), false
+	for _, n := range l.config.numbers {
+		addresses = addresses || n.Channel == string(gateway.Email)
+	}
+	switch {
+	case listens && !addresses:
+		doc.ErrorAt([]any{"smtp", "listen"}, "smtp.listen: there is no address that mail is taken for: declare one among the numbers, {number: shop@example.com, channel: email}")
+	case addresses && !listens:
+		l.config.warnings = append(l.config.warnings, "numbers of channel email get no mail: smtp.listen says no address to listen at")
+	}
+}
+
+// mailbox checks a number of channel email.
+func (l *loader) mailbox(doc *strict.Document, n numberSettings, value string, at []any) {
+	if local, domain, ok := keyword.CutMailbox(value); !ok || local != keyword.CatchAll && !smtp.ValidAddress(value) || !smtp.ValidAddress("x@"+domain) {
+		doc.ErrorAt(append(at, "number"), "%q is not an e-mail address such as shop@example.com or *@example.com", n.Number)
+	}
+	for _, reply := range [...][2]string{{"default_reply", n.DefaultReply}, {"replies", n.Replies.Stop + n.Replies.Start + n.Replies.Help}} {
+		if reply[1] != "" {
+			doc.ErrorAt(append(at[:len(at):len(at)], reply[0]), "%s: mail is taken but not sent yet, so it can't be answered; remove this, or answer by SMS from a flow", reply[0])
+		}
 	}
 }
 

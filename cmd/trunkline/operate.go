@@ -232,6 +232,13 @@ func printStatus(w io.Writer, s *status) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d/%d\t%d/%d\t%d\t%s\n", c.Carrier, c.Role, c.State, c.Bound, c.Want, used, window, c.Queue, fault)
 	}
+	if err := t.Flush(); err != nil || len(s.Mail) == 0 {
+		return err
+	}
+	fmt.Fprintln(t, "\nMAIL AT\tTLS\tCONNECTIONS")
+	for _, m := range s.Mail {
+		fmt.Fprintf(t, "%s\t%s\t%d\n", m.Address, m.TLS, m.Connections)
+	}
 	return t.Flush()
 }
 

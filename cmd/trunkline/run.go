@@ -70,6 +70,9 @@ func (d *daemon) greet(w io.Writer) {
 	for _, a := range d.smpp.Addresses() {
 		fmt.Fprintf(w, "  SMPP   %s\n", a)
 	}
+	for _, m := range d.smtp.Status() {
+		fmt.Fprintf(w, "  SMTP   %s\n", m.Address)
+	}
 	if d.admin != nil {
 		fmt.Fprintf(w, "  admin  http://%s/metrics\n", d.admin.Addr())
 	}

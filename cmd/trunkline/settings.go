@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"trunkline/flowengine"
@@ -10,6 +11,7 @@ import (
 	"trunkline/flowengine/tariff"
 	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
+	"trunkline/gateway/smtp"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
 )
@@ -27,6 +29,7 @@ type settings struct {
 	Storage  storageSettings  `yaml:"storage" doc:"How the store is kept."`
 	Messages messageSettings  `yaml:"messages" doc:"How long what is known of messages is kept."`
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
+	SMTP     smtp.Config      `yaml:"smtp" doc:"The mail edge: e-mail to our addresses, which are numbers of channel email."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
 	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
@@ -98,8 +101,8 @@ type attributeSettings struct {
 }
 
 type numberSettings struct {
-	Number          string           `yaml:"number" required:"true" doc:"The number in international digits, a short code, or a name."`
-	Channel         string           `yaml:"channel" enum:"sms,voice" default:"sms" doc:"Channel of the number."`
+	Number          string           `yaml:"number" required:"true" doc:"The number in international digits, a short code, or a name. Of channel email: an address, which takes mail to shop+anything@example.com too; *@example.com takes what no other takes."`
+	Channel         string           `yaml:"channel" enum:"sms,voice,email" default:"sms" doc:"Channel of the number."`
 	Name            string           `yaml:"name" doc:"Name for people."`
 	DuplicateWindow time.Duration    `yaml:"duplicate_window" default:"2s" min:"0s" max:"1h" doc:"How long an equal text from the same sender counts as the same message; 0s switches that off."`
 	Reserved        reservedSettings `yaml:"reserved" doc:"Words that are handled before flows."`
@@ -154,6 +157,7 @@ func (s *settings) restartNeeded(old *settings) (parts []string) {
 		{"admin", s.Admin != old.Admin},
 		{"api", apiRestart(&s.API, &old.API)},
 		{"links", linksRestart(&s.Links, &old.Links)},
+		{"smtp", !reflect.DeepEqual(s.SMTP, old.SMTP)},
 		{"log.format", s.Log.Format != old.Log.Format},
 		{"log.bodies", s.Log.Bodies != old.Log.Bodies},
 	} {

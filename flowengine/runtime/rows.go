@@ -211,6 +211,8 @@ type Arrival struct {
 	From    flowengine.Address // normalised
 	To      string             // normalised
 	Text    string
+	Subject string // of an e-mail
+	Key     string // the peer's own id of the message; may be empty
 	At      time.Time
 	// Part is set when the message is one part of several.
 	Part *Part
@@ -245,6 +247,8 @@ const (
 	arrReportFrom
 	arrReportTo
 	arrPart
+	arrSubject
+	arrKey
 )
 
 func (a *Arrival) append(b []byte) []byte {
@@ -259,6 +263,8 @@ func (a *Arrival) append(b []byte) []byte {
 	b = record.AppendBool(b, arrReport, a.ReportWanted)
 	b = record.AppendString(b, arrReportFrom, a.ReportFrom)
 	b = record.AppendString(b, arrReportTo, a.ReportTo)
+	b = record.AppendString(b, arrSubject, a.Subject)
+	b = record.AppendString(b, arrKey, a.Key)
 	if a.Part != nil {
 		b = record.AppendNested(b, arrPart, a.Part.append)
 	}
@@ -290,6 +296,10 @@ func (a *Arrival) decode(b []byte) error {
 			a.ReportFrom = string(f.Bytes)
 		case arrReportTo:
 			a.ReportTo = string(f.Bytes)
+		case arrSubject:
+			a.Subject = string(f.Bytes)
+		case arrKey:
+			a.Key = string(f.Bytes)
 		case arrPart:
 			a.Part, err = decodePart(f.Bytes)
 		}

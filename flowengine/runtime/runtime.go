@@ -466,6 +466,11 @@ func (rt *Runtime) Query(ctx context.Context, carrier string, from flowengine.Ad
 // Ours reports whether messages to a number are for us; see [flowengine.Set.Ours].
 func (rt *Runtime) Ours(channel, number string) bool { return rt.set.Load().Ours(channel, number) }
 
+// Mailbox finds which of our numbers takes mail to an address; see [flowengine.Set.Mailbox].
+func (rt *Runtime) Mailbox(address string) (number string, domain bool) {
+	return rt.set.Load().Mailbox(address)
+}
+
 // Cancel withdraws a postponed message.
 func (rt *Runtime) Cancel(ctx context.Context, carrier string, from flowengine.Address, id string) error {
 	return notFound(rt.do(ctx, rt.owner(from.Shard()), "cancel", func(tx *txn) error { return tx.unschedule(carrier, from, id) }))

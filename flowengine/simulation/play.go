@@ -231,6 +231,10 @@ func (d *director) act(s *Step) error {
 			to = keyword.Number(s.To)
 		}
 		in := &flowengine.Inbound{ID: "m" + strconv.Itoa(d.nth), Channel: "sms", Carrier: "simulated", From: p.Person.Addresses[0], To: to, Text: *s.In, At: d.now}
+		if _, _, mail := keyword.CutMailbox(to); mail {
+			in.Channel, in.Subject = "email", s.Subject
+			in.From = flowengine.Address{Kind: flowengine.Email, Value: p.Person.Addresses[0].Value + "@simulated.invalid"}
+		}
 		return d.cause(p, in, fmt.Sprintf("writes %q to %s", *s.In, to))
 	case s.Event != "":
 		e := &flowengine.Happened{Name: s.Event, At: d.now}

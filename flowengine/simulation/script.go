@@ -43,7 +43,8 @@ type Step struct {
 	Wait       time.Duration       `yaml:"wait" min:"0s" max:"1096d" doc:"Let so much time pass."`
 	Person     string              `yaml:"person" doc:"Phone number of the person. Default: the first of the people."`
 	In         *string             `yaml:"in" max:"4000" doc:"The person writes this."`
-	To         string              `yaml:"to" doc:"Number that in is written to."`
+	To         string              `yaml:"to" doc:"Number that in is written to. With an address of channel email, in is a mail."`
+	Subject    string              `yaml:"subject" max:"1000" doc:"Subject of that mail."`
 	Event      string              `yaml:"event" pattern:"^[A-Za-z][A-Za-z0-9_-]{0,63}$" doc:"A People event of this name happens."`
 	Properties map[string]Constant `yaml:"properties" max:"100" doc:"Properties of the event."`
 	Start      string              `yaml:"start" doc:"The person is let in through this entry point, as by the Flow API or as one of the audience."`
