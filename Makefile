@@ -54,7 +54,7 @@ vuln: ## known vulnerabilities of what is linked in, where their database can be
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME inputs (default 50000x) each
-	@for pkg in $$(go list ./...); do \
+	@mkdir -p bin; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "fuzz $$pkg $$target"; \
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$pkg >bin/fuzz.log 2>&1 || { cat bin/fuzz.log; exit 1; }; \
