@@ -9,7 +9,6 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
-	"trunkline/storage"
 )
 
 // Recipients who are named one by one are rows in the shards of their addresses,
@@ -258,7 +257,7 @@ func (tx *txn) release(j *job, s flowengine.Shard, key, value []byte) error {
 // withdrawer takes back what is left of a cancelled broadcast: names, messages
 // that are held or due, and whoever still waits for what becomes of theirs.
 func (tx *txn) withdrawer(j *job, s flowengine.Shard) func(key, value []byte) (bool, error) {
-	settled := tx.outboxDeleted(s)
+	settled := tx.ex.leaving(appendPrefix(nil, s, kindOutbox)) // the store still shows them
 	return func(key, value []byte) (bool, error) {
 		switch key[2] {
 		case kindNamed:
@@ -302,21 +301,4 @@ func (tx *txn) takeBack(m *Message) error {
 	}
 	tx.step(person, &flowengine.Eject{Flow: m.Origin.Flow, Reason: exitCancelled})
 	return tx.withdrawn(m.Origin.Person, m)
-}
-
-// outboxDeleted lists the rows of a shard's outbox that are deleted in batches
-// which are not durable yet: the store still shows them.
-func (tx *txn) outboxDeleted(s flowengine.Shard) map[string]bool {
-	gone := map[string]bool{}
-	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if op.Kind == storage.OpDelete && len(op.Key) > 2 && shardOf(op.Key) == s && op.Key[2] == kindOutbox {
-				gone[string(op.Key)] = true
-			}
-		}
-	}
-	return gone
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -147,17 +148,27 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 // is on its way there.
 func (ex *executor) leaving(prefix []byte) map[string]bool {
 	keys := map[string]bool{}
-	for _, b := range []*batch{ex.inflight, ex.current} {
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if bytes.HasPrefix(op.Key, prefix) {
-				keys[string(op.Key)] = op.Kind == storage.OpDelete
+	for op := range ex.unsynced(prefix) {
+		keys[string(op.Key)] = op.Kind == storage.OpDelete
+	}
+	return keys
+}
+
+// unsynced gives what is written under a prefix and not durable yet, in the order
+// in which it was written.
+func (ex *executor) unsynced(prefix []byte) iter.Seq[storage.Op] {
+	return func(yield func(storage.Op) bool) {
+		for _, b := range []*batch{ex.inflight, ex.current} {
+			if b == nil {
+				continue
+			}
+			for op := range b.writes.Ops() {
+				if bytes.HasPrefix(op.Key, prefix) && !yield(op) {
+					return
+				}
 			}
 		}
 	}
-	return keys
 }
 
 func newBatch() *batch { return &batch{touched: map[string]*Tally{}, counted: map[string]bool{}} }

@@ -331,14 +331,9 @@ func (tx *txn) forgetDead(person flowengine.PersonID) error {
 		}
 	}
 	err := tx.ex.rt.store.Scan(prefix, nil, func(key, value []byte) bool { look(key, value); return true })
-	for _, b := range []*batch{tx.ex.inflight, tx.batch} { // what is not durable yet
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if op.Kind != storage.OpDelete && len(op.Key) > len(prefix) && string(op.Key[:len(prefix)]) == string(prefix) {
-				look(op.Key, op.Value)
-			}
+	for op := range tx.ex.unsynced(prefix) {
+		if op.Kind != storage.OpDelete {
+			look(op.Key, op.Value)
 		}
 	}
 	for _, key := range keys {

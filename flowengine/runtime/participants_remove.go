@@ -163,19 +163,11 @@ func (tx *txn) withdraw(s flowengine.Shard, prefix string, most int, match func(
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, b := range []*batch{tx.ex.inflight, tx.batch} { // what is not durable yet
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if len(op.Key) < 3 || shardOf(op.Key) != s || op.Key[2] != kindOutbox {
-				continue
-			}
-			if op.Kind == storage.OpDelete {
-				delete(rows, string(op.Key))
-			} else {
-				rows[string(op.Key)] = bytes.Clone(op.Value)
-			}
+	for op := range tx.ex.unsynced(appendPrefix(nil, s, kindOutbox)) {
+		if op.Kind == storage.OpDelete {
+			delete(rows, string(op.Key))
+		} else {
+			rows[string(op.Key)] = bytes.Clone(op.Value)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(rows)) {

@@ -116,15 +116,8 @@ func (tx *txn) erasePage(id flowengine.PersonID, kind byte, most int) (more bool
 		return false, err
 	}
 	more = len(keys) == most
-	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if bytes.HasPrefix(op.Key, prefix) {
-				keys = append(keys, bytes.Clone(op.Key))
-			}
-		}
+	for op := range tx.ex.unsynced(prefix) {
+		keys = append(keys, bytes.Clone(op.Key))
 	}
 	for _, key := range keys {
 		tx.delete(key)
@@ -292,15 +285,8 @@ func (tx *txn) keysBelow(prefix []byte) (keys [][]byte, err error) {
 		keys = append(keys, bytes.Clone(key))
 		return true
 	})
-	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if bytes.HasPrefix(op.Key, prefix) {
-				keys = append(keys, bytes.Clone(op.Key))
-			}
-		}
+	for op := range tx.ex.unsynced(prefix) {
+		keys = append(keys, bytes.Clone(op.Key))
 	}
 	return keys, err
 }

@@ -399,14 +399,9 @@ func (tx *txn) forget() {
 
 // written finds the last value of a key in the batches that are not durable yet.
 func (tx *txn) written(key []byte) (value []byte) {
-	for _, b := range []*batch{tx.ex.inflight, tx.batch} {
-		if b == nil {
-			continue
-		}
-		for op := range b.writes.Ops() {
-			if string(op.Key) == string(key) {
-				value = append([]byte(nil), op.Value...)
-			}
+	for op := range tx.ex.unsynced(key) {
+		if len(op.Key) == len(key) {
+			value = append([]byte(nil), op.Value...)
 		}
 	}
 	return value
