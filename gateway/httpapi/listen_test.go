@@ -87,7 +87,7 @@ func TestTLS(t *testing.T) {
 
 // A request that is being answered when the server stops gets its answer.
 func TestStopAnswers(t *testing.T) {
-	s := newSite(t, options{})
+	s := newSite(t, options{change: func(c *Config) { c.DrainTimeout = patience }})
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s.api.mux.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
@@ -100,7 +100,6 @@ func TestStopAnswers(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	s.api.config.DrainTimeout = patience
 	go func() { ended <- s.api.Run(ctx, l) }()
 	status := make(chan int, 1)
 	go func() {
