@@ -33,7 +33,7 @@ func (c core) Inbound(m gateway.Inbound, done func(error)) {
 func (c core) Report(r gateway.Report, done func(error)) {
 	d := &runtime.Delivery{
 		Carrier: r.Carrier, Keys: r.Keys, To: keyword.Number(r.Address), Other: keyword.Number(r.OtherAddress),
-		State: r.State.String(), Final: r.State.Final(), Code: r.Code, At: r.Received,
+		State: r.State.String(), Final: r.State.Final(), Code: r.Code, At: r.Received, Channel: string(r.Channel),
 	}
 	c.rt.Report(d, func(err error) { done(gatewayError(err)) })
 }

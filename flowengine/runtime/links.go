@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -51,6 +53,14 @@ func storedSecret(store storage.Reader, b *storage.Batch) ([]byte, error) {
 	_, _ = rand.Read(secret) // never fails
 	b.Put(key, secret)
 	return secret, nil
+}
+
+// Secret derives a key of the store's own secret for a purpose of its own, such as
+// signing return paths of mails. It is the same as long as the store lives.
+func (rt *Runtime) Secret(purpose string) []byte {
+	m := hmac.New(sha256.New, rt.linkSecret)
+	m.Write([]byte(purpose))
+	return m.Sum(nil)
 }
 
 func linkKey(t flowengine.LinkToken) []byte {

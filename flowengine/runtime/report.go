@@ -55,6 +55,9 @@ func (c earlyCounts) crowded(s flowengine.Shard, carrier string) bool {
 
 // Delivery is a delivery report as an edge hands it over.
 type Delivery struct {
+	// Channel is empty for SMS. A report about an e-mail has one key, the mail's
+	// reference, and needs no addresses.
+	Channel string
 	Carrier string
 	// Keys are the normalised forms under which the message may be known,
 	// likeliest first.

@@ -426,7 +426,12 @@ func (rt *Runtime) Report(d *Delivery, done func(error)) {
 		done(ErrOverload)
 		return
 	}
-	to := flowengine.Address{Kind: flowengine.Phone, Value: rt.recipient(d)}
+	to := flowengine.Address{Kind: flowengine.Phone}
+	if d.Channel == channelEmail && len(d.Keys) > 0 {
+		to, d.Carrier = reportPlace(d.Channel, "", "", d.Keys[0])
+	} else {
+		to.Value = rt.recipient(d)
+	}
 	rt.owner(to.Shard()).submit(task{name: "report", done: done, run: func(tx *txn) error { return tx.report(d, to) }})
 }
 

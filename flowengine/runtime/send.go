@@ -349,13 +349,13 @@ func (tx *txn) retry(m *Message, o Outcome) error {
 }
 
 // expectReports stores under which ids the delivery reports of a message will
-// come, in the shard of the recipient's address, where reports look.
+// come, where reports look: see [reportPlace].
 func (tx *txn) expectReports(m *Message, carrier string, owed flowengine.Charge) error {
-	to := reportAddress(m.To)
 	for i, key := range m.Keys {
 		if key == "" {
 			continue
 		}
+		to, carrier := reportPlace(m.Channel, m.To, carrier, key)
 		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys)), Owed: owed}
 		var err error
 		if tx.ex.owns(to.Shard()) {
@@ -394,6 +394,20 @@ func (tx *txn) receiveExpected(body []byte) error {
 		return err
 	}
 	return tx.expectReport(to, carrier, key, x)
+}
+
+// channelEmail is the channel of mails.
+const channelEmail = "email"
+
+// reportPlace is where the report about a message finds it: with the address of the
+// recipient, since ids of carriers are not unique. That of a mail is ours and is, and
+// a notice about it may come from anywhere and name another recipient: the mail may
+// have been forwarded. So its reference stands in the place of both.
+func reportPlace(channel, to, carrier, key string) (place flowengine.Address, under string) {
+	if channel == channelEmail {
+		return flowengine.Address{Kind: flowengine.Phone, Value: key}, channel
+	}
+	return reportAddress(to), carrier
 }
 
 // reportAddress is the address in whose shard a report looks for its message.
