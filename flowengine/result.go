@@ -83,6 +83,8 @@ type Send struct {
 	Data Attrs
 	// Links are the short links in Text; they are kept in the same commit.
 	Links []Link
+	// Mail is set for an e-mail.
+	Mail *Mail
 
 	shorten *shortening // nil: URLs stay as they are
 }

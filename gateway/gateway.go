@@ -188,7 +188,45 @@ type Outbound struct {
 	// Receipt is set when this is not a text but a delivery report to the
 	// carrier that submitted a message.
 	Receipt *Receipt
+	// Mail is set when this is an e-mail.
+	Mail *Mail
 }
+
+// Mail is what an e-mail has besides the rest of its Outbound: From and To are
+// bare addresses, Text is the plain text. Its MIME form is made by
+// gateway/smtp/compose, the same in every attempt.
+//
+// A sender of mail answers FateAccepted when the recipient's server took it, with
+// the key of its Message-ID (compose.Key) in Result.Keys: a bounce is a Report with
+// that key, the recipient's address and a failed state.
+type Mail struct {
+	Subject   string
+	FromName  string // display name before From; may be empty
+	ReplyTo   string // where answers go, as a header has it: "Shop <shop@example.org>"; empty: From
+	Preheader string // what lists of mails show behind the subject
+	// HTML is the body as most people see it; empty: there is the text alone. Where
+	// Text is empty, it is made of HTML.
+	HTML  string
+	Files []MailFile
+	// Unsubscribe is an https address that takes people off the list: by a POST at
+	// once (RFC 8058), and with a page. Empty: there is none.
+	Unsubscribe string
+	// Composed is the date that the mail bears.
+	Composed time.Time
+	// Headers are further fields. Those that the mail has anyway can't be among them.
+	Headers []MailHeader
+}
+
+// MailFile is a file that a mail brings along.
+type MailFile struct {
+	Path string // in the folder of the configuration, with slashes
+	Name string // as the recipient sees it; empty: the last part of Path
+	// ContentID is set for an image that HTML shows as cid:ContentID.
+	ContentID string
+}
+
+// MailHeader is a field of a mail's header.
+type MailHeader struct{ Name, Value string }
 
 // Receipt is a delivery report that we owe to a peer.
 type Receipt struct {

@@ -117,9 +117,24 @@ func (o outlet) Send(m *runtime.Message, done func(runtime.Outcome)) {
 		}
 		out.Receipt = &gateway.Receipt{ID: r.ID, State: state, Submitted: r.Submitted, Done: r.Done, Text: r.Text}
 	}
+	if m.Mail != nil {
+		out.Mail = mailOf(m.Mail)
+	}
 	o.sender.Send(o.ctx, out, func(r gateway.Result) {
 		done(runtime.Outcome{Fate: fates[r.Fate], Carrier: r.Carrier, Keys: r.Keys, Parts: r.Parts, Ref: r.Ref, Code: r.Code, After: r.After})
 	})
+}
+
+// mailOf is the mail of a flow as its edge sees it.
+func mailOf(m *flowengine.Mail) *gateway.Mail {
+	out := &gateway.Mail{
+		Subject: m.Subject, FromName: m.FromName, ReplyTo: m.ReplyTo, Preheader: m.Preheader, HTML: m.HTML,
+		Unsubscribe: m.Unsubscribe, Composed: m.Composed,
+	}
+	for _, f := range m.Files {
+		out.Files = append(out.Files, gateway.MailFile(f))
+	}
+	return out
 }
 
 // Units implements runtime.Sender.

@@ -77,6 +77,7 @@ const (
 	msgData
 	msgPacing
 	msgTurn
+	msgMail
 )
 
 func (m *Message) append(b []byte) []byte {
@@ -111,6 +112,9 @@ func (m *Message) append(b []byte) []byte {
 	if m.Pacing.Paced() {
 		b = record.AppendNested(b, msgPacing, m.Pacing.Append)
 		b = record.AppendUint(b, msgTurn, uint64(m.Turn))
+	}
+	if m.Mail != nil {
+		b = record.AppendNested(b, msgMail, m.Mail.Append)
 	}
 	b = record.AppendString(b, msgCarrier, m.Carrier)
 	return flowengine.AppendData(b, msgData, m.Data)
@@ -175,6 +179,8 @@ func decodeMessage(b []byte) (*Message, error) {
 			m.Turn = int64(f.Uint)
 		case msgCarrier:
 			m.Carrier = string(f.Bytes)
+		case msgMail:
+			m.Mail, err = flowengine.DecodeMail(f.Bytes)
 		}
 		return err
 	})
