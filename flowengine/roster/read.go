@@ -29,12 +29,15 @@ type Reader struct {
 	place  Place
 	header []string
 	comma  rune
+	input  *ending
+	failed bool // the last row was wrong
 }
 
 // NewReader reads a file from its beginning. The header of a CSV file is read at
 // once; its cells may be separated by commas, semicolons or tabs.
 func NewReader(r io.Reader, f Format) (*Reader, error) {
-	in := bufio.NewReaderSize(r, 64<<10)
+	input := &ending{r: r}
+	in := bufio.NewReaderSize(input, 64<<10)
 	begin := Place{0, 1}
 	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
 		_, _ = in.Discard(3)
@@ -46,6 +49,7 @@ func NewReader(r io.Reader, f Format) (*Reader, error) {
 		comma = separator(first)
 	}
 	x := resume(in, f, begin, comma)
+	x.input = input
 	if f != CSV {
 		return x, nil
 	}
@@ -65,9 +69,16 @@ func NewReader(r io.Reader, f Format) (*Reader, error) {
 // Resume reads on in a file whose header another Reader has read, from where that
 // one stopped. r begins there.
 func (x *Reader) Resume(r io.Reader, at Place) *Reader {
-	y := resume(bufio.NewReaderSize(r, 64<<10), x.format, at, x.comma)
-	y.header = x.header
-	return y
+	return Resume(r, x.format, at, x.header, x.comma)
+}
+
+// Resume reads on in a file at a place, which r begins at. header and comma are those
+// of a CSV file's beginning.
+func Resume(r io.Reader, f Format, at Place, header []string, comma rune) *Reader {
+	input := &ending{r: r, n: at.Offset}
+	x := resume(bufio.NewReaderSize(input, 64<<10), f, at, comma)
+	x.header, x.input = header, input
+	return x
 }
 
 func resume(in *bufio.Reader, f Format, at Place, comma rune) *Reader {
@@ -97,15 +108,31 @@ func separator(text []byte) rune {
 // Header is the names of the columns; nil for NDJSON.
 func (x *Reader) Header() []string { return x.header }
 
+// Comma separates the cells of CSV.
+func (x *Reader) Comma() rune { return x.comma }
+
 // Place is where the next row begins.
 func (x *Reader) Place() Place { return x.place }
 
+// Torn says of the last row that it is only whole if the input ended where the file
+// does: no end of a line is behind it.
+func (x *Reader) Torn() bool {
+	return x.input.ended && x.place.Offset == x.input.n && (x.failed || x.input.last != '\n')
+}
+
 // Next reads the next row. A *RowError is about that row alone, and reading goes
 // on after it; io.EOF is the end.
-func (x *Reader) Next() (*Row, error) {
+func (x *Reader) Next() (row *Row, err error) {
 	if x.format == NDJSON {
-		return x.nextObject()
+		row, err = x.nextObject()
+	} else {
+		row, err = x.nextRow()
 	}
+	x.failed = err != nil
+	return row, err
+}
+
+func (x *Reader) nextRow() (*Row, error) {
 	x.bound.left = 2 * maxRow
 	cells, err := x.csv.Read()
 	x.place.Offset = x.begin.Offset + x.csv.InputOffset()
@@ -178,5 +205,24 @@ func (b *bound) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n
+	return n, err
+}
+
+// ending notes where an input ends, and with what.
+type ending struct {
+	r     io.Reader
+	n     int64 // where it is in the file
+	last  byte
+	ended bool
+}
+
+// Read implements io.Reader.
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if n > 0 {
+		e.last = p[n-1]
+	}
+	e.n += int64(n)
+	e.ended = e.ended || errors.Is(err, io.EOF)
 	return n, err
 }

@@ -36,6 +36,7 @@ const (
 	kindPace      = 's' // lane → first turn that is free
 	kindNamed     = 'l' // broadcast's flow, recipient → empty: who was named one by one
 	kindHeld      = 'h' // broadcast's flow, due, sequence → message that waits until it goes on
+	kindIntake    = 'I' // operation → import that comes in pieces; with a suffix, line and number: what is wrong with a row
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 

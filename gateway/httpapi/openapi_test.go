@@ -121,6 +121,8 @@ GET /v1/flows/{flow}/results
 GET /v1/flows/{flow}/runs
 GET /v1/flows/{flow}/stats
 GET /v1/flows/{flow}/versions
+GET /v1/imports/{import}
+GET /v1/imports/{import}/faults
 GET /v1/links
 GET /v1/messages/{id}/links
 GET /v1/people
@@ -146,6 +148,8 @@ POST /v1/flows/{flow}/elements/{element}/winner
 POST /v1/flows/{flow}/entries/{entry}/participants
 POST /v1/flows/{flow}/start
 POST /v1/flows/{flow}/stop
+POST /v1/imports
+POST /v1/imports/{import}/rows
 POST /v1/messages
 POST /v1/people
 POST /v1/people/{ref}/events

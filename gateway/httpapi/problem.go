@@ -77,7 +77,7 @@ func refusal(err error) error {
 		return p
 	case errors.Is(err, runtime.ErrNotFound):
 		return newProblem(http.StatusNotFound, err.Error())
-	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken), errors.Is(err, runtime.ErrConflict), errors.Is(err, runtime.ErrBroadcast):
+	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken), errors.Is(err, runtime.ErrConflict), errors.Is(err, runtime.ErrBroadcast), errors.Is(err, runtime.ErrElsewhere):
 		return newProblem(http.StatusConflict, err.Error())
 	case errors.Is(err, runtime.ErrReused), errors.Is(err, runtime.ErrTooLarge), errors.Is(err, runtime.ErrRecipient):
 		return newProblem(http.StatusUnprocessableEntity, err.Error())

@@ -87,6 +87,7 @@ func tidy(api *huma.OpenAPI) {
 
 func (s *Server) routes() {
 	s.peopleRoutes()
+	s.importRoutes()
 	s.segmentRoutes()
 	s.eventRoutes()
 	s.flowRoutes()

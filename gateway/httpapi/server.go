@@ -62,6 +62,9 @@ type Server struct {
 	failures *buckets // by address
 	callers  callers  // at work
 	places   chan struct{}
+	imports  chan struct{}   // places of requests that bring rows
+	closing  context.Context // ends when the server is to end
+	close    context.CancelFunc
 	mux      *http.ServeMux
 	api      huma.API
 	handler  http.Handler
@@ -75,7 +78,9 @@ func New(c Config, o Options) (*Server, error) {
 	s := &Server{
 		rt: o.Runtime, parts: o.Parts, notifies: o.Notifies, webhooks: o.Webhooks, log: o.Log, now: o.Now, config: c,
 		buckets: newBuckets(), failures: newBuckets(), mux: http.NewServeMux(), places: make(chan struct{}, max(1, c.Requests)),
+		imports: make(chan struct{}, importTurns),
 	}
+	s.closing, s.close = context.WithCancel(context.Background())
 	if s.parts == nil {
 		s.parts = func(string, string) int { return 1 }
 	}
@@ -111,6 +116,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		Handler: s.handler, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime + bodyTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(s.close)
 	if t := s.config.TLS; t != nil {
 		c := &gateway.Certificate{Cert: t.Cert, Key: t.Key}
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Get, NextProtos: []string{"h2", "http/1.1"}}
@@ -122,9 +128,13 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 // bounded refuses what is too much.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > MaxBody {
+		stream, most := streams(r), int64(MaxBody)
+		if stream {
+			most = importMost
+		}
+		if r.ContentLength > most {
 			w.Header().Set("Connection", "close")
-			newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d octets", MaxBody)).write(w)
+			newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d octets", most)).write(w)
 			return
 		}
 		select {
@@ -132,6 +142,10 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			defer func() { <-s.places }()
 		default:
 			newProblem(http.StatusServiceUnavailable, "too many requests are being worked on").again(time.Second).write(w)
+			return
+		}
+		if stream { // each part of it has its time
+			next.ServeHTTP(w, r)
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), bodyTime+workTime)
