@@ -84,7 +84,11 @@ type Report struct {
 	Code      string
 	Data      Attrs  // Send.Data
 	Owed      Charge // as Result.Owed was, when the message was taken
+	Mail      bool   // it is about an e-mail
 }
+
+// ReportComplained is the State of a report that the recipient of a mail calls it spam.
+const ReportComplained = "complained"
 
 // Eject takes the person out of a flow, or of one version of it (rules A4, E8, S7).
 type Eject struct {

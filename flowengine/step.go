@@ -392,23 +392,6 @@ func (st *step) waitsForReport(o Origin) bool {
 	return ok
 }
 
-// report notes a final delivery report in the person's history.
-func (st *step) report(r *Report) {
-	if !r.Final {
-		return
-	}
-	o := st.ours(r.Origin)
-	e := Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered}
-	if r.Delivered { // C2
-		e.Charge = r.Owed
-	}
-	st.log(e)
-	st.seen(o, r.ID, func(m *MessageSeen) { m.Delivered, m.Failed = r.Delivered, !r.Delivered })
-	if st.waitsForReport(o) {
-		st.tellSender(o, r.ID, r)
-	}
-}
-
 // eject ends the person's runs in a flow (rules A4, S7).
 func (st *step) eject(c *Eject) {
 	for i := len(st.passages.Runs) - 1; i >= 0; i-- {

@@ -137,9 +137,12 @@ type Report struct {
 	// for peers that swap them.
 	Address, OtherAddress string
 	State                 State
-	Code                  string // the peer's error code, as written
-	Done                  time.Time
-	Received              time.Time
+	// Complaint: the recipient calls the message spam. It may come after a final state,
+	// and State does not count.
+	Complaint bool
+	Code      string // the peer's error code, as written
+	Done      time.Time
+	Received  time.Time
 }
 
 // Core takes what the edges bring in. Every done function is called exactly

@@ -8,6 +8,7 @@ import (
 	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
+	"trunkline/gateway/smtp/verp"
 	"trunkline/keyword"
 )
 
@@ -34,6 +35,9 @@ func (c core) Report(r gateway.Report, done func(error)) {
 	d := &runtime.Delivery{
 		Carrier: r.Carrier, Keys: r.Keys, To: keyword.Number(r.Address), Other: keyword.Number(r.OtherAddress),
 		State: r.State.String(), Final: r.State.Final(), Code: r.Code, At: r.Received, Channel: string(r.Channel),
+	}
+	if r.Complaint {
+		d.State, d.Final = runtime.StateComplained, false
 	}
 	c.rt.Report(d, func(err error) { done(gatewayError(err)) })
 }
@@ -62,6 +66,11 @@ func (c core) ownNumber(number string) bool {
 // mailbox tells the SMTP edge which of our numbers takes mail to an address.
 func (c core) mailbox(address string) (number string, domain bool) {
 	return c.rt.Mailbox(keyword.Number(address))
+}
+
+// returnPaths makes the key of our mails' return paths.
+func returnPaths(rt *runtime.Runtime) *verp.Key {
+	return verp.NewKey(rt.Secret("return paths of mails"))
 }
 
 // sender is the address of a person on a channel.

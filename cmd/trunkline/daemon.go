@@ -96,7 +96,7 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 		return nil, err
 	}
 	d.smtp, err = smtp.New(c.settings.SMTP, smtp.Options{
-		Core: core{d.rt}, Mailbox: core{d.rt}.mailbox, Log: log, Metrics: d.metrics, LogBodies: c.settings.Log.Bodies,
+		Core: core{d.rt}, Mailbox: core{d.rt}.mailbox, Returns: returnPaths(d.rt), Log: log, Metrics: d.metrics, LogBodies: c.settings.Log.Bodies,
 	})
 	if err != nil {
 		return nil, err

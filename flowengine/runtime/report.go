@@ -19,6 +19,8 @@ const (
 	StateUndeliverable = "undeliverable"
 	StateRejected      = "rejected"
 	StateUnknown       = "unknown"
+	// StateComplained: the recipient of a mail calls it spam. It comes after any other.
+	StateComplained = flowengine.ReportComplained
 )
 
 // earlyMost bounds the reports per shard that wait for their message, and
@@ -82,6 +84,9 @@ type expected struct {
 	Failed      bool   // a final report other than delivered was told already; likewise
 	// Owed is what the whole message costs once it is delivered.
 	Owed flowengine.Charge
+	// Mail: it is an e-mail, of which much may be said after its server took it. What is
+	// known of it is kept as long as reports are. Complained and Failed: that was told.
+	Mail, Complained bool
 }
 
 // usualExpected is room for the stored form of an expected report.
@@ -96,10 +101,12 @@ const (
 	expArrived
 	expFailed
 	expData
+	expMail       = 12 // 9–11 are those of a Charge
+	expComplained = 13
 )
 
 func (x *expected) append(b []byte) []byte {
-	if x.Done && x.Parts == 1 { // whoever asks again hears that it is done, and nothing else
+	if x.Done && x.Parts == 1 && !x.Mail { // whoever asks again hears that it is done, and nothing else
 		return record.AppendBool(b, expDone, true)
 	}
 	b = appendID(b, expID, x.ID, &x.Origin)
@@ -112,7 +119,9 @@ func (x *expected) append(b []byte) []byte {
 	}
 	b = record.AppendBool(b, expFailed, x.Failed)
 	b = flowengine.AppendData(b, expData, x.Data)
-	return flowengine.AppendCharge(b, &x.Owed)
+	b = flowengine.AppendCharge(b, &x.Owed)
+	b = record.AppendBool(b, expMail, x.Mail)
+	return record.AppendBool(b, expComplained, x.Complained)
 }
 
 func decodeExpected(b []byte) (*expected, error) {
@@ -135,6 +144,10 @@ func decodeExpected(b []byte) (*expected, error) {
 			x.Failed = f.Bool()
 		case expData:
 			err = flowengine.DecodeData(f.Bytes, &x.Data)
+		case expMail:
+			x.Mail = f.Bool()
+		case expComplained:
+			x.Complained = f.Bool()
 		default:
 			err = flowengine.DecodeCharge(f, &x.Owed)
 		}
@@ -220,15 +233,15 @@ func (tx *txn) report(d *Delivery, to flowengine.Address) error {
 // delivered when all of them are, and has failed when the first one has.
 func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expected, d *Delivery) error {
 	count := tx.ex.rt.metrics.reports
-	if x.Done {
+	if !x.news(d) {
 		count.WithLabelValues("duplicate").Inc()
 		return nil
 	}
-	if !d.Final {
+	if !d.Final && d.State != StateComplained {
 		count.WithLabelValues("intermediate").Inc()
 		return nil
 	}
-	x.Done = true
+	x.note(d)
 	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
 	count.WithLabelValues("matched").Inc()
 	if x.Parts > 1 {
@@ -239,9 +252,12 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 	}
 	r := &flowengine.Report{
 		ID: x.ID, Origin: x.Origin, Carrier: carrier, State: d.State, Delivered: d.State == StateDelivered, Final: true, Code: d.Code,
-		Data: x.Data, Owed: x.Owed,
+		Data: x.Data, Owed: x.Owed, Mail: x.Mail,
 	}
 	if x.Origin.Person.IsZero() { // sent by an operator, not by a flow
+		if d.State == StateComplained {
+			return nil
+		}
 		if set := tx.ex.rt.hooks.Load(); set != nil {
 			e := flowengine.Event{Kind: flowengine.Reported, Detail: r.State, First: r.Delivered}
 			tx.tellHooks(set, to.Shard(), flowengine.PersonID{}, r, []flowengine.Event{e})
@@ -252,6 +268,31 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 		return tx.relay(&relay{Target: owner, Kind: relayReport, Body: appendReport(nil, r)})
 	}
 	return tx.tellReport(r, r.Origin.Person, time.Time{})
+}
+
+// news tells whether a report says something that was not told yet. A mail that its
+// server took may come back later, and be complained about at any time; the first
+// final report of anything else is the last.
+func (x *expected) news(d *Delivery) bool {
+	switch {
+	case !x.Done:
+		return d.State != StateComplained || x.Mail
+	case !x.Mail:
+		return false
+	case d.State == StateComplained:
+		return !x.Complained
+	}
+	return d.Final && d.State != StateDelivered && !x.Failed
+}
+
+// note remembers what is told.
+func (x *expected) note(d *Delivery) {
+	if d.State == StateComplained {
+		x.Complained = true
+		return
+	}
+	x.Done = true
+	x.Failed = x.Failed || x.Mail && d.State != StateDelivered
 }
 
 // tellReport lets the flows of a person know of a delivery report. The person may
@@ -273,11 +314,15 @@ func appendReport(b []byte, r *flowengine.Report) []byte {
 	b = record.AppendBool(b, 6, r.Final)
 	b = record.AppendString(b, 7, r.Code)
 	b = flowengine.AppendData(b, 8, r.Data)
+	b = record.AppendBool(b, repMail, r.Mail)
 	return record.AppendNested(b, repOwed, func(b []byte) []byte { return flowengine.AppendCharge(b, &r.Owed) })
 }
 
-// repOwed is the field of a report on its way that holds what is to be paid.
-const repOwed = 11
+// Fields of a report on its way: what is to be paid, and that it is about a mail.
+const (
+	repOwed = 11
+	repMail = 12
+)
 
 func (tx *txn) receiveReport(body []byte) error {
 	r := new(flowengine.Report)
@@ -305,6 +350,8 @@ func (tx *txn) receiveReport(body []byte) error {
 			until = f.Time()
 		case 10:
 			copy(at[:], f.Bytes)
+		case repMail:
+			r.Mail = f.Bool()
 		case repOwed:
 			err = record.Decode(f.Bytes, "price", func(f record.Field) error { return flowengine.DecodeCharge(f, &r.Owed) })
 		}

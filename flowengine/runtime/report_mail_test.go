@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -67,4 +68,48 @@ func TestMailReports(t *testing.T) {
 			t.Errorf("reported: %q", got)
 		}
 	})
+}
+
+// A mail that its server took may come back, once, and be called spam, once: then the
+// person gets no more mail. Both are People events.
+func TestMailAftermath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		w := start(t, store, Options{}, shoeSize)
+		w.must(w.inbound(w.arrival("385911", "start")))
+		synctest.Wait()
+		w.mailTo(w.person("385911"), "aref")
+		for _, state := range []string{StateDelivered, StateDelivered, StateComplained, StateUndeliverable, StateUndeliverable, StateDelivered, StateComplained} {
+			w.notice("aref", state)
+			synctest.Wait()
+		}
+		if got := w.happened("385911"); !slices.Equal(got, []string{StateDelivered, StateUndeliverable}) {
+			t.Errorf("reported: %q", got)
+		}
+		var observed []string
+		p := w.person("385911")
+		for _, h := range p.History {
+			for _, e := range h.Events {
+				if e.Kind == flowengine.Observed {
+					observed = append(observed, e.Detail)
+				}
+			}
+		}
+		if !slices.Equal(observed, []string{flowengine.EventEmailComplained, flowengine.EventEmailBounced}) {
+			t.Errorf("observed: %q", observed)
+		}
+		if !p.Person.Blocked(flowengine.Email) || p.Person.Blocked(flowengine.Phone) {
+			t.Errorf("do not contact: %v", p.Person.DoNotContact)
+		}
+		w.recount()
+	})
+}
+
+// What is expected of a mail is read as it was written.
+func TestExpectedRoundTrip(t *testing.T) {
+	x := &expected{ID: "m", Part: 1, Parts: 1, Done: true, Failed: true, Mail: true, Complained: true, Origin: flowengine.Origin{Flow: "f", Element: "e", Number: 2}}
+	got, err := decodeExpected(x.append(nil))
+	if err != nil || !reflect.DeepEqual(got, x) {
+		t.Errorf("%+v, %v", got, err)
+	}
 }

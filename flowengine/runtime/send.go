@@ -356,7 +356,7 @@ func (tx *txn) expectReports(m *Message, carrier string, owed flowengine.Charge)
 			continue
 		}
 		to, carrier := reportPlace(m.Channel, m.To, carrier, key)
-		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys)), Owed: owed}
+		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys)), Owed: owed, Mail: m.Channel == channelEmail}
 		var err error
 		if tx.ex.owns(to.Shard()) {
 			err = tx.expectReport(to, carrier, key, x)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/gateway"
+	"trunkline/gateway/smtp/verp"
 )
 
 // drainTime is how long mails in flight may take when the edge's context ends.
@@ -27,7 +28,9 @@ type Options struct {
 	Core gateway.Core
 	// Mailbox finds which number of ours takes mail to an address; without one, domain
 	// tells whether others of the address's domain are ours.
-	Mailbox   func(address string) (number string, domain bool)
+	Mailbox func(address string) (number string, domain bool)
+	// Returns knows the return paths of our mails; nil: there are none.
+	Returns   *verp.Key
 	Log       *slog.Logger          // slog.Default() when nil
 	Metrics   prometheus.Registerer // a registry of its own when nil
 	LogBodies bool
@@ -39,6 +42,7 @@ type Edge struct {
 	hostname  string
 	core      gateway.Core
 	mailbox   func(string) (string, bool)
+	returns   *verp.Key
 	log       *slog.Logger
 	bodies    bool
 	metrics   *metrics
@@ -58,7 +62,7 @@ func New(c Config, o Options) (*Edge, error) {
 		return nil, fmt.Errorf("smtp: %w", err)
 	}
 	e := &Edge{
-		config: c, hostname: c.Hostname, core: o.Core, mailbox: o.Mailbox, log: o.Log, bodies: o.LogBodies, limiter: limiter{perMinute: c.Rate},
+		config: c, hostname: c.Hostname, core: o.Core, mailbox: o.Mailbox, returns: o.Returns, log: o.Log, bodies: o.LogBodies, limiter: limiter{perMinute: c.Rate},
 		ended: make(chan struct{}), conns: map[*conn]bool{}, perPeer: map[netip.Addr]int{},
 	}
 	if e.hostname == "" {

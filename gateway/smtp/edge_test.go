@@ -546,7 +546,7 @@ func TestLetters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, err := readLetter(strings.NewReader(string(raw)), "return@b.example", 8192)
+			l, err := readLetter(strings.NewReader(string(raw)), "return@b.example", false, 8192)
 			got := fmt.Sprintf("refused: %v\n", err)
 			if err == nil {
 				got = fmt.Sprintf("%s from %s id %s\nsubject: %s\n\n%s\n", l.kind, l.from, l.id, l.subject, l.text)

@@ -116,7 +116,7 @@ func FuzzLetter(f *testing.F) {
 		f.Add(string(raw))
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		l, err := readLetter(strings.NewReader(raw), "a@b.example", 8192)
+		l, err := readLetter(strings.NewReader(raw), "a@b.example", false, 8192)
 		if err != nil {
 			return
 		}

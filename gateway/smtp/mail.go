@@ -13,6 +13,8 @@ import (
 	_ "github.com/emersion/go-message/charset" // the encodings of texts
 	gomail "github.com/emersion/go-message/mail"
 	gosmtp "github.com/emersion/go-smtp"
+
+	"trunkline/gateway/smtp/notice"
 )
 
 // Bounds on what is looked at of a message.
@@ -32,7 +34,8 @@ type letter struct {
 	from    string // of the header, or else the return path
 	id      string // Message-ID, or what tells the message apart when it has none
 	subject string
-	text    string // what the writer wrote
+	text    string         // what the writer wrote
+	notice  *notice.Notice // what a machine says of other mails; nil: nothing
 }
 
 // refusals of a message's structure.
@@ -42,8 +45,9 @@ var (
 	errLoop   = &gosmtp.SMTPError{Code: 554, EnhancedCode: gosmtp.EnhancedCode{5, 4, 6}, Message: "Too many hops: the message loops"}
 )
 
-// readLetter reads a message. An error is a refusal, or the reader's own.
-func readLetter(r io.Reader, returnPath string, headerMost int) (*letter, error) {
+// readLetter reads a message. An error is a refusal, or the reader's own. returned
+// says that it came to a return path of ours, and to no address that people write to.
+func readLetter(r io.Reader, returnPath string, returned bool, headerMost int) (*letter, error) {
 	e, err := message.ReadWithOptions(r, &message.ReadOptions{MaxHeaderBytes: int64(headerMost)})
 	if e == nil {
 		var own *gosmtp.SMTPError
@@ -58,6 +62,10 @@ func readLetter(r io.Reader, returnPath string, headerMost int) (*letter, error)
 	l := &letter{kind: kindOf(&e.Header, returnPath), from: sender(&e.Header, returnPath)}
 	l.subject = clean(decoded(&e.Header, "Subject"), subjectMost)
 	l.subject = strings.Join(strings.Fields(l.subject), " ")
+	if l.kind != fromPerson || returned {
+		l.readNotice(e)
+		return l, nil
+	}
 	b := body{}
 	if err := b.read(e, 0); err != nil {
 		return nil, err
@@ -65,6 +73,19 @@ func readLetter(r io.Reader, returnPath string, headerMost int) (*letter, error)
 	l.text = clean(replyText(b.best()), textMost)
 	l.id = identity(&e.Header, l)
 	return l, nil
+}
+
+// readNotice reads what no person has written, as far as it goes.
+func (l *letter) readNotice(e *message.Entity) {
+	n := notice.Read(e)
+	switch {
+	case n.Kind == notice.Delivery:
+		l.kind, l.notice = bounce, n
+	case n.Kind == notice.Complaint:
+		l.kind, l.notice = complaint, n
+	case n.Kind == notice.Feedback, l.kind == fromPerson:
+		l.kind = autoReply // to an address that nobody knows but machines
+	}
 }
 
 func decoded(h *message.Header, field string) string {

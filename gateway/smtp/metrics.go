@@ -23,6 +23,7 @@ const (
 type metrics struct {
 	messages *prometheus.CounterVec // kind
 	refusals *prometheus.CounterVec // reason
+	notices  *prometheus.CounterVec // kind, of
 	panics   prometheus.Counter
 	coreTime prometheus.Histogram
 }
@@ -33,6 +34,8 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 			Name: "trunkline_smtp_messages_total", Help: "Mails that were taken, by who wrote them: accepted (a person), auto_reply, bounce, complaint, loop; only those of persons go on."}, []string{"kind"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_smtp_refusals_total", Help: "Connections, recipients and mails that were refused, by reason."}, []string{"reason"}),
+		notices: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trunkline_smtp_notices_total", Help: "Bounces and complaints, by kind and by whether they name a mail of ours (ours) or none (unknown)."}, []string{"kind", "of"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "trunkline_smtp_panics_total", Help: "Sessions that a fault in our own code has ended."}),
 		coreTime: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -43,7 +46,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	}
 	connections := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "trunkline_smtp_connections", Help: "Connections that are held."}, func() float64 { return float64(e.connections()) })
-	reg.MustRegister(m.messages, m.refusals, m.panics, m.coreTime, connections)
+	reg.MustRegister(m.messages, m.refusals, m.notices, m.panics, m.coreTime, connections)
 	return m
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"trunkline/gateway"
+	"trunkline/gateway/smtp/verp"
 	"trunkline/keyword"
 )
 
@@ -37,6 +38,7 @@ type inbox struct {
 	gateway.Core
 	mu     sync.Mutex
 	got    []gateway.Inbound
+	told   []gateway.Report
 	refuse error
 	hold   chan struct{} // done waits for it when it is not nil
 }
@@ -55,11 +57,30 @@ func (b *inbox) Inbound(m gateway.Inbound, done func(error)) {
 	go func() { <-hold; done(err) }()
 }
 
+func (b *inbox) Report(r gateway.Report, done func(error)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse == nil {
+		r.Received = time.Time{}
+		b.told = append(b.told, r)
+	}
+	done(b.refuse)
+}
+
+func (b *inbox) reports() []gateway.Report {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]gateway.Report(nil), b.told...)
+}
+
 func (b *inbox) all() []gateway.Inbound {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]gateway.Inbound(nil), b.got...)
 }
+
+// returns is the key of our return paths in tests.
+var returns = verp.NewKey([]byte("a secret of the tests"))
 
 // host is a running edge with a core of the test.
 type host struct {
@@ -86,7 +107,7 @@ func start(t *testing.T, change func(*Config)) *host {
 		change(&c)
 	}
 	h := &host{T: t, core: &inbox{}, ended: make(chan error, 1), reg: prometheus.NewRegistry()}
-	e, err := New(c, Options{Log: slog.New(slog.DiscardHandler), Core: h.core, Metrics: h.reg, Mailbox: func(address string) (string, bool) {
+	e, err := New(c, Options{Log: slog.New(slog.DiscardHandler), Core: h.core, Metrics: h.reg, Returns: returns, Mailbox: func(address string) (string, bool) {
 		local, domain, _ := keyword.CutMailbox(keyword.Number(address))
 		local, _, _ = strings.Cut(local, "+")
 		switch {

@@ -54,6 +54,8 @@ type transaction struct {
 	utf8 bool     // it said SMTPUTF8
 	from string   // its return path; empty for notifications
 	to   []string // numbers of ours, each once
+	// returns are the references of mails of ours whose return paths are recipients.
+	returns []string
 }
 
 func (e *Edge) newSession(c *gosmtp.Conn) (gosmtp.Session, error) {
@@ -102,6 +104,12 @@ func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	case !isASCII(to) && !s.utf8:
 		return s.refuse(reasonAddress, errUTF8)
 	}
+	if reference, ok := s.edge.returnPath(to); ok {
+		if !slices.Contains(s.returns, reference) {
+			s.returns = append(s.returns, reference)
+		}
+		return nil
+	}
 	number, domain := s.edge.mailbox(to)
 	switch {
 	case number == "" && domain:
@@ -130,7 +138,7 @@ func (s *session) Data(r io.Reader) error {
 	t := s.transaction
 	s.mu.Unlock()
 	in := newContent(r)
-	l, err := readLetter(in, t.from, s.edge.config.MaxHeader)
+	l, err := readLetter(in, t.from, len(t.to) == 0, s.edge.config.MaxHeader)
 	_, _ = io.Copy(io.Discard, in) // attachments, and what is wrong with them
 	if in.err == nil && in.chunked && s.conn.ended.Load() {
 		in.err = io.ErrUnexpectedEOF // RFC 3030 §2: go-smtp takes the end of the connection for that of the chunk
@@ -144,10 +152,14 @@ func (s *session) Data(r io.Reader) error {
 	if number, _ := s.edge.mailbox(l.from); number != "" && l.kind == fromPerson && !strings.HasPrefix(number, "*") {
 		l.kind = loop
 	}
-	if l.kind == fromPerson {
-		if err := s.hand(l, t.to); err != nil {
-			return err
-		}
+	switch {
+	case l.kind == fromPerson:
+		err = s.hand(l, t.to)
+	case l.notice != nil:
+		err = s.tell(l, t.returns)
+	}
+	if err != nil {
+		return err
 	}
 	s.edge.metrics.messages.WithLabelValues(string(l.kind)).Inc()
 	return nil
@@ -194,8 +206,13 @@ func (s *session) hand(l *letter, to []string) error {
 			Channel: gateway.Email, Carrier: carrierName, From: l.from, To: number, Subject: l.subject, Text: l.text, Key: l.id, Received: now,
 		}, func(err error) { results <- err })
 	}
+	return s.await(results, len(to), now)
+}
+
+// await waits until the core has answered so many times.
+func (s *session) await(results <-chan error, n int, since time.Time) error {
 	var refused error
-	for range to {
+	for range n {
 		select {
 		case err := <-results:
 			if refused == nil {
@@ -205,7 +222,7 @@ func (s *session) hand(l *letter, to []string) error {
 			return s.refuse(reasonStopping, errStopping)
 		}
 	}
-	s.edge.metrics.coreTime.Observe(time.Since(now).Seconds())
+	s.edge.metrics.coreTime.Observe(time.Since(since).Seconds())
 	return s.verdict(refused)
 }
 

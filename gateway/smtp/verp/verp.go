@@ -72,6 +72,25 @@ func (k *Key) Parse(local string) (reference string, ok bool) {
 	return letters[:referenceLength], true
 }
 
+// FromMessageID returns the reference of the mail whose Message-ID begins with left.
+// That is the hash of the id, too, with more octets and another alphabet, so that all
+// that names a mail leads to one reference; it proves less: who got the mail knows it.
+func FromMessageID(left string) (reference string, ok bool) {
+	if len(left) != messageIDLength {
+		return "", false
+	}
+	sum, err := messageIDText.DecodeString(strings.ToUpper(left))
+	if err != nil || len(sum) < referenceSize {
+		return "", false
+	}
+	return encoding.EncodeToString(sum[:referenceSize]), true
+}
+
+// How compose.Key writes the hash of an id: 20 octets.
+const messageIDLength = 32
+
+var messageIDText = base32.HexEncoding.WithPadding(base32.NoPadding)
+
 // Match tells whether a local part looks like a return path, signed or not.
 func Match(local string) bool {
 	return len(local) == Length && strings.EqualFold(local[:len(prefix)], prefix)

@@ -1,6 +1,8 @@
 package verp
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"strings"
 	"testing"
 
@@ -25,6 +27,22 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal("another key proves it")
 		}
 	})
+}
+
+// A Message-ID leads to the same reference.
+func TestFromMessageID(t *testing.T) {
+	sum := sha256.Sum256([]byte("id")) // 20 octets of it, in base32hex
+	left := strings.ToLower(base32.HexEncoding.EncodeToString(sum[:20]))
+	for _, s := range []string{left, strings.ToUpper(left)} {
+		if got, ok := FromMessageID(s); !ok || got != Reference("id") {
+			t.Errorf("%q names %q, %v", s, got, ok)
+		}
+	}
+	for _, s := range []string{"", left[1:], left + "0", strings.Repeat("z", 32), "2025.1@mail.b.example"} {
+		if got, ok := FromMessageID(s); ok {
+			t.Errorf("%q names %q", s, got)
+		}
+	}
 }
 
 // One changed letter, anywhere, and nothing is proved.
