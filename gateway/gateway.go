@@ -260,6 +260,23 @@ type Result struct {
 	Ref     uint16   // concatenation reference in use
 	Code    string   // status name, such as ESME_RTHROTTLED
 	After   time.Duration
+	// Untried: a retry that is due to us, not to the peer, counts as no attempt.
+	Untried bool
+	// Dead: the peer says that the address takes no messages, and never will.
+	Dead bool
+	// Domain is the sending domain that the message counts for, where somebody wants to
+	// know how many went out on a day (plans of warming up).
+	Domain string
+	// Trail tells how the attempt went, for the record of the message; zero where the
+	// edge keeps none.
+	Trail Trail
+}
+
+// Trail is how one attempt went.
+type Trail struct {
+	Host  string // the peer's name and address
+	TLS   string // how the connection was encrypted; empty: it was not
+	Reply string // what the peer said, or what went wrong; one line
 }
 
 // Sender carries out effects of one channel. Send must not block: a message
