@@ -68,6 +68,7 @@ type Store struct {
 	log   *slog.Logger
 	lock  *os.File
 	tune  engine.Options
+	pace  *pace
 	calls calls
 	pins  pins
 	space space
@@ -147,9 +148,11 @@ func open(opts Options, tune engine.Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	pace := newPace()
 	s := &Store{
 		dir: opts.Dir, log: opts.Log, lock: lock,
-		tune:  tune,
+		tune:  tune.WithLogger(logger{opts.Log, pace}),
+		pace:  pace,
 		space: space{dir: opts.Dir, reserve: opts.ReserveBytes, free: freeBytes},
 	}
 	s.turned.L = &s.turn
@@ -171,6 +174,7 @@ func open(opts Options, tune engine.Options) (_ *Store, err error) {
 	if s.db, err = openEngine(s.tune); err != nil {
 		return nil, err
 	}
+	pace.follow(s.backlog)
 	newest := s.db.MaxVersion()
 	s.next = newest + 1
 	s.settled.Store(newest)
@@ -214,12 +218,19 @@ func (s *Store) Health() error {
 	return s.space.admit(0)
 }
 
+// backlog is how far merging is behind: 0 while no more tables wait for a merge
+// than one takes, 1 when writers have to wait.
+func (s *Store) backlog() float64 {
+	return float64(s.db.Levels()[0].NumTables-mergeTables) / float64(stallTables-1-mergeTables)
+}
+
 // Close implements [storage.Store]. It writes what is in memory into tables, so
 // that the next Open has no log to replay.
 func (s *Store) Close() error {
 	if !s.calls.close() {
 		return storage.ErrClosed
 	}
+	s.pace.end()
 	err := s.db.Close()
 	if lockErr := s.lock.Close(); err == nil {
 		err = lockErr

@@ -31,12 +31,13 @@ func tuned(opts Options) engine.Options {
 		// value log stays an empty file of twice this size on paper.
 		WithValueThreshold(1 << 20).
 		WithValueLogFileSize(1 << 20).
-		WithBaseTableSize(8 << 20).
+		// Small tables, since the pace holds merges between two of them.
+		WithBaseTableSize(2 << 20).
 		// Few and large merges: a write costs half of what it does with the engine's
 		// defaults.
 		WithBaseLevelSize(256 << 20).
-		WithNumLevelZeroTables(10).
-		WithNumLevelZeroTablesStall(20).
+		WithNumLevelZeroTables(mergeTables).
+		WithNumLevelZeroTablesStall(stallTables).
 		WithNumCompactors(2).
 		// Not compressed, a table takes about 1.7 times the room, and a merge half of
 		// the memory and no more CPU time (BenchmarkRoundTrips); blocks are read from
@@ -50,8 +51,7 @@ func tuned(opts Options) engine.Options {
 		WithIndexCacheSize(64 << 20).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(false).
-		WithNumGoroutines(1).
-		WithLogger(logger{opts.Log})
+		WithNumGoroutines(1)
 	if len(opts.EncryptionKey) > 0 {
 		tune = tune.WithEncryptionKey(opts.EncryptionKey)
 	}
@@ -72,9 +72,19 @@ func blockCache(opts Options) int64 {
 // the engine keeps eight buffers of up to twice that size for making tables.
 const memTableBytes = 16 << 20
 
+// Tables of level 0, which are memtables as they were: at so many a merge of them
+// begins, and at so many writers have to wait for it.
+const (
+	mergeTables = 10
+	stallTables = 20
+)
+
 // logger hands the engine's lines to slog. What it calls information is of use
 // only to somebody who debugs the engine.
-type logger struct{ log *slog.Logger }
+type logger struct {
+	log  *slog.Logger
+	pace *pace
+}
 
 func (l logger) Errorf(format string, args ...any) { l.log.Error("storage engine", text(format, args)) }
 func (l logger) Warningf(format string, args ...any) {
@@ -82,8 +92,8 @@ func (l logger) Warningf(format string, args ...any) {
 }
 func (l logger) Infof(format string, args ...any) { l.log.Debug("storage engine", text(format, args)) }
 
-// Debugf drops the line unread: there is one per batch.
-func (l logger) Debugf(string, ...any) {}
+// Debugf drops the line, of which there is one per batch: it is for the pace only.
+func (l logger) Debugf(format string, args ...any) { l.pace.hear(format, args) }
 
 func text(format string, args []any) slog.Attr {
 	return slog.String("text", strings.TrimSpace(fmt.Sprintf(format, args...)))
