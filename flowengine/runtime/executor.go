@@ -39,6 +39,7 @@ type executor struct {
 	index  int
 	shards []flowengine.Shard
 	queue  chan task
+	jobs   chan task // stretches of jobs, which let other tasks go first
 
 	people   *generations[flowengine.PersonID, *member]
 	contacts *generations[flowengine.Address, flowengine.PersonID]
@@ -96,6 +97,8 @@ type batch struct {
 	lanes   map[string]bool // in which its messages have taken turns; nil: none ever
 	began   time.Time
 	err     error
+	// stretches counts the tasks of jobs.
+	stretches int
 }
 
 type finished struct {
@@ -107,6 +110,7 @@ func newExecutor(rt *Runtime, index int, shards []flowengine.Shard) (*executor, 
 	ex := &executor{
 		rt: rt, index: index, shards: shards,
 		queue:    make(chan task, queueTasks),
+		jobs:     make(chan task, jobDepth),
 		people:   newGenerations[flowengine.PersonID, *member](cachePeople),
 		contacts: newGenerations[flowengine.Address, flowengine.PersonID](cachePeople),
 		recent:   newGenerations[string, []byte](cachePeople),
@@ -197,9 +201,12 @@ func (ex *executor) run(ctx context.Context) error {
 		if ex.failed != nil {
 			return ex.abandon(ctx)
 		}
-		queue, results := ex.queue, ex.results
+		queue, results, jobs := ex.queue, ex.results, ex.jobs
 		if ex.current.full() {
 			queue, results = nil, nil
+		}
+		if !ex.leisure() {
+			jobs = nil
 		}
 		ex.setAlarm(alarm)
 		select {
@@ -207,6 +214,8 @@ func (ex *executor) run(ctx context.Context) error {
 			ex.finished(r)
 		case t := <-queue:
 			ex.execute(t)
+		case t := <-jobs:
+			ex.stretch(t)
 		case b := <-ex.committed:
 			ex.release(b)
 		case <-alarm.C:
@@ -245,8 +254,12 @@ func (ex *executor) apply(ctx context.Context, b *batch) error {
 }
 
 // collect takes what waits, without waiting itself, until the batch is full:
-// what senders are done with, what is due, then queued tasks.
+// what senders are done with, what is due, then queued tasks. Jobs have one stretch
+// in each batch, and more while nobody else has to wait for it.
 func (ex *executor) collect() error {
+	if len(ex.current.tasks) == 0 {
+		ex.work()
+	}
 	for len(ex.results) > 0 && !ex.current.full() {
 		ex.finished(<-ex.results)
 	}
@@ -265,10 +278,35 @@ func (ex *executor) collect() error {
 		case t := <-ex.queue:
 			ex.execute(t)
 		default:
-			return nil
+			if !ex.leisure() || !ex.work() {
+				return nil
+			}
 		}
 	}
 	return nil
+}
+
+// leisure says that nobody waits for the current batch, or that it could not be
+// committed now.
+func (ex *executor) leisure() bool {
+	b := ex.current
+	return !b.full() && (ex.inflight != nil || len(b.tasks) == b.stretches)
+}
+
+// work runs a stretch of a job, if one waits.
+func (ex *executor) work() bool {
+	select {
+	case t := <-ex.jobs:
+		ex.stretch(t)
+		return true
+	default:
+		return false
+	}
+}
+
+func (ex *executor) stretch(t task) {
+	ex.execute(t)
+	ex.current.stretches = min(ex.current.stretches+1, len(ex.current.tasks))
 }
 
 // fireDue runs timers that are due, and gives due rows to their senders.
@@ -391,6 +429,7 @@ func (ex *executor) release(b *batch) {
 	clear(b.touched)
 	clear(b.counted)
 	clear(b.lanes)
+	b.stretches = 0
 	b.tasks, b.due, b.settled = b.tasks[:0], b.due[:0], b.settled[:0]
 	ex.spare = b
 }
@@ -431,9 +470,9 @@ func (ex *executor) abandon(ctx context.Context) error {
 	for {
 		select {
 		case t := <-ex.queue:
-			if t.done != nil {
-				t.done(err)
-			}
+			t.refuse(err)
+		case t := <-ex.jobs:
+			t.refuse(err)
 		case <-ex.committed:
 		case <-ex.results:
 		case <-ctx.Done():
@@ -448,9 +487,9 @@ func (ex *executor) refuse(err error) {
 	for {
 		select {
 		case t := <-ex.queue:
-			if t.done != nil {
-				t.done(err)
-			}
+			t.refuse(err)
+		case t := <-ex.jobs:
+			t.refuse(err)
 		default:
 			return
 		}

@@ -59,7 +59,7 @@ func (h Hand) Release(executor int) {
 func (h Hand) Idle() bool {
 	now := h.rt.now().UnixMilli()
 	for _, ex := range h.rt.executors {
-		if len(ex.queue) > 0 || len(ex.results) > 0 || len(ex.current.tasks) > 0 || ex.inflight != nil {
+		if len(ex.queue) > 0 || len(ex.jobs) > 0 || len(ex.results) > 0 || len(ex.current.tasks) > 0 || ex.inflight != nil {
 			return false
 		}
 		if h.rt.fires() && (ex.timers.next() <= now || ex.outbox.next() <= now && ex.sending < h.rt.options.MaxSending) {

@@ -46,9 +46,9 @@ const (
 
 // Sizes of a job's tasks.
 const (
-	jobPage  = 128  // persons, or other records, of a shard that one task acts on
-	jobLook  = 4096 // other records that it looks at
-	jobDepth = 8    // tasks that are queued with an executor
+	jobPage  = 32   // persons, or other records, of a shard that one task acts on: some milliseconds at most
+	jobLook  = 1024 // other records that it looks at
+	jobDepth = 32   // tasks that are queued with an executor
 )
 
 // Reasons for which a job does not go on.

@@ -72,7 +72,7 @@ func (r *jobRun) submit(ctx context.Context, s flowengine.Shard) error {
 		r.results <- err
 	}}
 	select {
-	case r.ex.queue <- t:
+	case r.ex.jobs <- t:
 		r.queued++
 		return nil
 	case <-ctx.Done():

@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "trunkline_tasks_waiting", Help: "Tasks that wait for their executor."}, func() float64 {
 		n := 0
 		for _, ex := range rt.executors {
-			n += len(ex.queue)
+			n += len(ex.queue) + len(ex.jobs)
 		}
 		return float64(n)
 	}))

@@ -286,7 +286,7 @@ func (rt *Runtime) Drain(ctx context.Context) error {
 		busy := 0
 		for _, ex := range rt.executors {
 			err := rt.do(ctx, ex, "drain", func(tx *txn) error {
-				if tx.ex.sending > 0 || len(tx.ex.queue) > 0 {
+				if tx.ex.sending > 0 || len(tx.ex.queue) > 0 || len(tx.ex.jobs) > 0 {
 					busy++
 				}
 				return nil
