@@ -84,6 +84,9 @@ func (b *flowBench) steps(ctx context.Context, t *tabwriter.Writer) (problems []
 	if err := h.publish(ctx, orderFlow); err != nil {
 		return nil, err
 	}
+	if err := sleep(ctx, 2*time.Second); err != nil { // the goal counts back over nobody, rather than over those who come now
+		return nil, err
+	}
 	l := newEventLoad(h.rt, min(b.people, 200_000))
 	span := time.Duration(b.seconds) * time.Second
 	if _, err := l.closed(ctx, span/5); err != nil { // warm
