@@ -121,6 +121,9 @@ const (
 	Clicked EventKind = 16
 	// A run that waits at Element went over from version Detail to Version.
 	Migrated EventKind = 20
+	// Leg Detail of a call that Element asked for, or took, is over and is charged
+	// for (rule C3); Units: 1.
+	Billed EventKind = 30
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over
@@ -134,5 +137,5 @@ type Event struct {
 	Units   uint32
 	First   bool
 	Detail  string
-	Charge  // of Accepted and Failed: what Units cost; of Reported: what was owed
+	Charge  // of Accepted, Failed and Billed: what Units cost; of Reported: what was owed
 }

@@ -105,6 +105,8 @@ func (st *step) apply(c Cause) {
 		st.eject(c)
 	case *Click:
 		st.click(c)
+	case *LegEnded:
+		st.legEnded(c)
 	case *Migrate:
 		st.migrate(c)
 	case *Absorb:

@@ -98,6 +98,8 @@ func (d *daemon) controlHandler() http.Handler {
 	d.controlAPI(handle)
 	d.controlResults(handle)
 	handle("GET /links", d.listLinks)
+	handle("GET /calls", d.listCalls)
+	mux.HandleFunc("GET /calls/export", d.exportCalls)
 	d.controlWebhooks(handle)
 	d.controlSegments(handle)
 	d.controlPeople(mux)

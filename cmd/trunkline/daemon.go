@@ -21,6 +21,7 @@ import (
 	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
+	"trunkline/gateway/cdr"
 	"trunkline/gateway/httpapi"
 	"trunkline/gateway/links"
 	"trunkline/gateway/smpp"
@@ -56,6 +57,8 @@ type daemon struct {
 	links       *links.Server
 	// linksListener is nil when there are no short links.
 	linksListener net.Listener
+	// callFolder is nil when records of calls go to no folder.
+	callFolder *cdr.Folder
 	// effects is the context of what is sent; it ends after the drain.
 	effects       context.Context
 	cancelEffects context.CancelFunc
@@ -124,6 +127,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	if err = d.openLinks(c.settings.Links); err != nil {
 		return nil, err
 	}
+	if err = d.openCallFolder(c.settings.Voice.Records.Config); err != nil {
+		return nil, err
+	}
 	d.control, err = listenControl(c.settings.data(src))
 	return d, err
 }
@@ -158,6 +164,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	rest.Go(func() error { return d.rt.Run(core) })
 	rest.Go(func() error { return d.store.Run(core) })
 	rest.Go(func() error { return watchdog(core, d.rt.Health) })
+	d.serveCallFolder(core, &rest)
 	d.mu.Lock() // a reload that comes early waits
 	serve(core, &rest, d.control, d.controlHandler())
 	if d.admin != nil {

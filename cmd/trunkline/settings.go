@@ -30,6 +30,7 @@ type settings struct {
 	Messages messageSettings  `yaml:"messages" doc:"How long what is known of messages is kept."`
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
 	SMTP     smtp.Config      `yaml:"smtp" doc:"The mail edge: e-mail to our addresses, which are numbers of channel email."`
+	Voice    voiceSettings    `yaml:"voice" doc:"Calls."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
 	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`
@@ -140,7 +141,7 @@ func (s *settings) runtimeOptions() runtime.Options {
 	m := &s.Messages
 	return runtime.Options{
 		History: m.History, Reports: m.Reports, Early: m.EarlyReports, Reassembly: m.Reassembly,
-		DeliverIncomplete: m.Incomplete == "deliver", ReceiptValidity: m.ReceiptValidity,
+		DeliverIncomplete: m.Incomplete == "deliver", ReceiptValidity: m.ReceiptValidity, Calls: s.Voice.Records.Retention,
 	}
 }
 
@@ -158,6 +159,7 @@ func (s *settings) restartNeeded(old *settings) (parts []string) {
 		{"api", apiRestart(&s.API, &old.API)},
 		{"links", linksRestart(&s.Links, &old.Links)},
 		{"smtp", !reflect.DeepEqual(s.SMTP, old.SMTP)},
+		{"voice", !reflect.DeepEqual(s.Voice, old.Voice)},
 		{"log.format", s.Log.Format != old.Log.Format},
 		{"log.bodies", s.Log.Bodies != old.Log.Bodies},
 	} {

@@ -50,10 +50,13 @@ type executor struct {
 	crowded  time.Time        // when it was last logged that too many do
 	dead     atomic.Int64     // webhooks kept that could not be delivered; written by the executor only
 	deadTold time.Time        // when that was last logged
-	timers   *dueQueue
-	outbox   *dueQueue
-	sending  int       // rows given to senders
-	results  chan sent // never blocks: it has room for all that is with senders
+	// openCalls are the open records of calls that this start has made.
+	openCalls atomic.Int64
+	callAt    int64 // Unix ms in the key of the latest record of a call
+	timers    *dueQueue
+	outbox    *dueQueue
+	sending   int       // rows given to senders
+	results   chan sent // never blocks: it has room for all that is with senders
 
 	groups                 map[string]*group // parts that wait for the rest of their message
 	shares                 map[string]share  // of them, by source

@@ -37,6 +37,8 @@ const (
 	kindNamed     = 'l' // broadcast's flow, recipient → empty: who was named one by one
 	kindHeld      = 'h' // broadcast's flow, due, sequence → message that waits until it goes on
 	kindIntake    = 'I' // operation → import that comes in pieces; with a suffix, line and number: what is wrong with a row
+	kindCall      = 'D' // when it was written, call, leg → record of a leg that is over
+	kindOpenCall  = 'O' // call, leg → record of a leg that stands
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
@@ -67,6 +69,7 @@ const (
 	kindSecret  = 's' // → what the tokens of short links are made with
 
 	kindBroadcast = 'w' // broadcast → definition and state
+	kindAlive     = 'a' // executor → start, and until when its open legs stood for certain
 	kindAsked     = 'q' // broadcast → empty: an element has asked for its start
 )
 

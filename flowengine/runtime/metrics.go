@@ -29,6 +29,7 @@ type metrics struct {
 	clicks       *prometheus.CounterVec // kind: click preview untracked excess
 	clicked      *prometheus.CounterVec // flow, element
 	hooksDropped prometheus.Counter
+	calls        *prometheus.CounterVec // direction: in out; result: answered unanswered lost
 }
 
 func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
@@ -83,8 +84,25 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 
 		hooksDropped: one("webhooks_dropped_total", "Webhooks that could not be delivered and were not kept, because too many are."),
 
+		calls: counters("call_legs_total", "Legs of calls that are over, by direction (in, out) and result (answered, unanswered, lost).", "direction", "result"),
+
 		participants: counters("participants_total", "Participants of Flow API requests, by what became of them.", "status"),
 	}
+}
+
+// call counts a leg that is over.
+func (m *metrics) call(r *CallRecord) {
+	direction, result := "in", "answered"
+	if r.Outbound {
+		direction = "out"
+	}
+	switch {
+	case r.Detail == DetailLost:
+		result = "lost"
+	case r.Answered.IsZero():
+		result = "unanswered"
+	}
+	m.calls.WithLabelValues(direction, result).Inc()
 }
 
 // event counts one line of history.

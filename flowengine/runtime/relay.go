@@ -40,6 +40,7 @@ const (
 	relayResult       relayKind = 24 // tell a person's flows what became of a message
 	relayForgetMerged relayKind = 25 // forget that a person was there who was merged
 	relayClick        relayKind = 26 // tell a person's flows of a click
+	relayLeg          relayKind = 35 // tell a person's flows what a leg of a call cost
 	relayMuster       relayKind = 30 // let a recipient whom a broadcast names into it
 	relayAsk          relayKind = 31 // note that a broadcast shall be started
 )
@@ -133,6 +134,8 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveClick(r.Body)
 	case relayMuster:
 		return tx.receiveMuster(r.Body)
+	case relayLeg:
+		return tx.receiveLeg(r.Body)
 	case relayAsk:
 		return tx.receiveAsk(r.Body)
 	}

@@ -53,6 +53,8 @@ type Options struct {
 	// ReceiptValidity is how long a delivery report that we owe waits for a bind
 	// of its carrier; default 48 hours.
 	ReceiptValidity time.Duration
+	// Calls is how long records of calls are kept; default 400 days.
+	Calls time.Duration
 	// Assemble makes a text of the parts of a message, missing ones nil.
 	Assemble func(parts []*Part) (string, error)
 	Now      func() time.Time
@@ -83,6 +85,7 @@ func (o *Options) setDefaults() {
 	set(&o.Early, time.Hour)
 	set(&o.Reassembly, 5*time.Minute)
 	set(&o.ReceiptValidity, 48*time.Hour)
+	set(&o.Calls, 400*24*time.Hour)
 	if o.Assemble == nil {
 		o.Assemble = func([]*Part) (string, error) { return "", errors.New("no edge puts parts together") }
 	}
@@ -125,7 +128,8 @@ type Runtime struct {
 	rejectConflicts atomic.Bool   // people.on_conflict: reject
 	importing       chan struct{} // holds one import at a time
 	pacer           pacer
-	asked           chan struct{} // an element has asked for the start of a broadcast
+	asked           chan struct{}    // an element has asked for the start of a broadcast
+	alive           map[uint32]alive // of executors of former starts
 	wishes          struct {
 		sync.Mutex
 		ids map[string]bool // of those broadcasts
@@ -160,6 +164,9 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 		return nil, fmt.Errorf("runtime: reading the store: %w", err)
 	}
 	rt.indexed.Store(err == nil)
+	if err := rt.loadAlive(); err != nil {
+		return nil, fmt.Errorf("runtime: reading until when calls stood: %w", err)
+	}
 	if err := rt.pacer.load(store); err != nil {
 		return nil, fmt.Errorf("runtime: reading how far messages are paced: %w", err)
 	}
@@ -175,6 +182,9 @@ func New(store storage.Store, o Options) (*Runtime, error) {
 		}
 	}
 	for _, ex := range rt.executors {
+		for _, a := range rt.alive {
+			ex.callAt = max(ex.callAt, a.at.UnixMilli())
+		}
 		if err := ex.loadGroups(); err != nil {
 			return nil, fmt.Errorf("runtime: reading the store: %w", err)
 		}
@@ -236,6 +246,18 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return rt.runJobs(ctx) })
 	g.Go(func() error { rt.tendBroadcasts(ctx); return nil })
+	g.Go(func() error {
+		tick := time.NewTicker(aliveEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				rt.noteAlive()
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
 	g.Go(func() error {
 		rt.resumeStops(ctx)
 		tick := time.NewTicker(time.Minute)

@@ -133,6 +133,8 @@ func (t *Tally) Count(e *flowengine.Event) {
 		c.Failed++
 		c.Sent += uint64(e.Units) // parts that were taken before one was refused
 		t.countCost(e)
+	case flowengine.Billed:
+		t.countCost(e)
 	case flowengine.Clicked:
 		c := t.element(e)
 		c.Clicks++

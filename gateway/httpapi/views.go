@@ -141,6 +141,8 @@ func happening(e *flowengine.Event) string {
 		return strings.TrimSpace(fmt.Sprintf("%s changed %s", at, e.Detail))
 	case flowengine.Clicked:
 		return fmt.Sprintf("followed a link of %s: %s", at, e.Detail)
+	case flowengine.Billed:
+		return fmt.Sprintf("a call of %s is over%s", at, viewCharge(e))
 	case flowengine.Migrated:
 		return fmt.Sprintf("went over from %s to v%d, at %s", e.Detail, e.Version, at)
 	case flowengine.Observed:
