@@ -76,7 +76,7 @@ func orDefault[T int64 | time.Duration](value, usual T) T {
 	return usual
 }
 
-// ErrNoFile: there is no such file in the folder of prompts.
+// ErrNoFile says that there is no such file in the folder of prompts.
 var ErrNoFile = errors.New("prompt: no such file")
 
 // File gives the samples of a file below the folder of prompts. A file that
