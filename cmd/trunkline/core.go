@@ -130,7 +130,7 @@ func (o outlet) Send(m *runtime.Message, done func(runtime.Outcome)) {
 		out.Mail = mailOf(m.Mail)
 	}
 	o.sender.Send(o.ctx, out, func(r gateway.Result) {
-		done(runtime.Outcome{Fate: fates[r.Fate], Carrier: r.Carrier, Keys: r.Keys, Parts: r.Parts, Ref: r.Ref, Code: r.Code, After: r.After})
+		done(runtime.Outcome{Fate: fates[r.Fate], Carrier: r.Carrier, Keys: r.Keys, Parts: r.Parts, Ref: r.Ref, Code: r.Code, After: r.After, Untried: r.Untried})
 	})
 }
 

@@ -36,6 +36,7 @@ type carrier struct {
 	pace      pace
 	throttled atomic.Int64 // edge clock at the last throttling answer
 	able      atomic.Int32 // binds on which messages go out
+	unbound   atomic.Int64 // edge clock when the last of them ended, or the carrier was configured
 
 	stop    chan struct{} // closed when the carrier is to bind no more
 	stopped atomic.Bool
@@ -64,6 +65,7 @@ func newCarrier(e *Edge, cfg *Config, c *Carrier) *carrier {
 		edge: e, name: c.Name, metrics: e.metrics.carrier(c.Name), key: newIDKey(cfg.MessageIDKey, c),
 		secret: sha256.Sum256([]byte(c.Password)), stop: make(chan struct{}),
 	}
+	k.unbound.Store(e.clock())
 	k.adopt(c)
 	return k
 }
@@ -133,8 +135,8 @@ func (c *carrier) leave(s *session) {
 		}
 	}
 	c.mu.Unlock()
-	if s.sends && !s.since.IsZero() {
-		c.able.Add(-1)
+	if s.sends && !s.since.IsZero() && c.able.Add(-1) == 0 {
+		c.unbound.Store(c.edge.clock())
 	}
 	if reason := s.reason(); reason != nil {
 		c.fault(reason.Error())
@@ -244,10 +246,11 @@ func (c *carrier) flush() {
 	c.mu.Unlock()
 	for _, j := range jobs {
 		if j.sent > 0 { // parts of one message stay with one carrier
-			j.retry(c.name, codeNoBind, backoff(int(j.m.Attempt)+1, retryFirst, unboundFor))
+			j.absent(c)
+			j.unsent(c.name)
 			continue
 		}
-		j.unbound = true
+		j.absent(c)
 		c.edge.place(j)
 	}
 }

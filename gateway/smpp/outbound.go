@@ -39,6 +39,7 @@ type job struct {
 	candidates []*carrier // best first
 	next       int        // the candidate to try next
 	unbound    bool       // a candidate had no bind
+	since      int64      // edge clock from when on no candidate had one
 	passing    bool       // a candidate refused for a reason that may pass
 	code       string     // of the last refusal
 
@@ -66,7 +67,7 @@ func (e *Edge) Send(ctx context.Context, m gateway.Outbound, done func(gateway.R
 	j := &job{edge: e, m: m, done: done, sent: m.Sent, ref: m.Ref}
 	j.candidates, j.keys = j.carriers[:0], j.key[:0]
 	if ctx.Err() != nil || e.stopping.Load() {
-		j.retry("", codeStopping, retryFirst)
+		j.stopping()
 		return
 	}
 	if m.Receipt != nil && !e.wanted(&m) {
@@ -105,7 +106,7 @@ func (e *Edge) route(j *job) {
 // there is none.
 func (e *Edge) place(j *job) {
 	if e.stopping.Load() {
-		j.retry("", codeStopping, retryFirst)
+		j.stopping()
 		return
 	}
 	if j.expired(e.now()) {
@@ -116,7 +117,7 @@ func (e *Edge) place(j *job) {
 		c := j.candidates[j.next]
 		j.next++
 		if !c.usable() {
-			j.unbound = true
+			j.absent(c)
 			continue
 		}
 		if j.code = c.prepare(j); j.code == "" {
@@ -126,7 +127,7 @@ func (e *Edge) place(j *job) {
 	}
 	switch {
 	case j.unbound:
-		j.retry("", codeNoBind, backoff(int(j.m.Attempt)+1, retryFirst, unboundFor))
+		j.unsent("")
 	case j.passing:
 		j.retry(j.name(), j.code, 0)
 	default:
@@ -194,6 +195,30 @@ func (j *job) retry(carrier, code string, after time.Duration) {
 		after = backoff(int(j.m.Attempt)+1, retryFirst, retryMost)
 	}
 	j.end(gateway.Result{Fate: gateway.FateRetry, Carrier: carrier, Code: code, After: after})
+}
+
+// stopping gives the job back because the daemon ends.
+func (j *job) stopping() {
+	j.end(gateway.Result{Fate: gateway.FateRetry, Code: codeStopping, After: retryFirst, Untried: true})
+}
+
+// absent notes a carrier to which the job would go if it were bound.
+func (j *job) absent(c *carrier) {
+	if since := c.unbound.Load(); !j.unbound || since > j.since {
+		j.unbound, j.since = true, since
+	}
+}
+
+// unsent gives the job back while no carrier for it is bound. It waits about as
+// long as the carrier that was bound last has been away: not to miss one that
+// comes back at once, as after a start, and not to ask all the time for one that
+// is away for hours.
+func (j *job) unsent(carrier string) {
+	away := time.Duration(j.edge.clock() - j.since)
+	j.end(gateway.Result{
+		Fate: gateway.FateRetry, Carrier: carrier, Code: codeNoBind, Untried: true,
+		After: jitter(min(max(away, retryFirst), unboundFor)),
+	})
 }
 
 // inDoubt ends a job that a peer may have carried out (rule X2).

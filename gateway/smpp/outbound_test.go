@@ -574,7 +574,24 @@ func TestReceiptWithoutReceiver(t *testing.T) {
 	bound(t, w.address(), pdu.IDBindTransmitter, "a")
 	w.awaitBound("a", 1)
 	r := recv(t, "the result", w.sending(gateway.Outbound{Carrier: "a", From: "1", To: "2", Receipt: &gateway.Receipt{ID: "abc"}}))
-	if r.Fate != gateway.FateRetry || r.Code != "no_bind" || r.After <= 0 {
+	if r.Fate != gateway.FateRetry || r.Code != "no_bind" || r.After <= 0 || r.After > 5*time.Second || !r.Untried {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A message that finds no bind waits for as long as there was none, however often
+// it found none before: one that meets every restart of the daemon is still sent
+// soon after the next one.
+func TestNoBindIsNoAttempt(t *testing.T) {
+	w := run(t, testConfig(), newTestCore(), bindsIn("a"))
+	m := gateway.Outbound{Carrier: "a", From: "1", To: "2", Text: "x", Attempt: 20}
+	r := recv(t, "the result", w.sending(m))
+	if r.Code != "no_bind" || r.After > 5*time.Second || !r.Untried {
+		t.Errorf("soon after the start: %+v", r)
+	}
+	w.edge.current.Load().carriers["a"].unbound.Add(-int64(time.Hour))
+	r = recv(t, "the result", w.sending(m))
+	if r.Code != "no_bind" || r.After < unboundFor/2 || r.After > unboundFor {
+		t.Errorf("after an hour without a bind: %+v", r)
 	}
 }
