@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,46 +107,71 @@ func newPeopleMerge(o *options) *cobra.Command {
 	}
 }
 
+// finding is what people are looked for by.
+type finding struct {
+	where, timezone string
+	limit           int
+	asJSON          bool
+}
+
 func newPeopleFind(o *options) *cobra.Command {
-	limit, asJSON := 20, false
+	f := &finding{limit: 20, timezone: "UTC"}
 	find := &cobra.Command{
-		Use: "find QUERY", Short: "Find people by an address at once, by an attribute or tag in a search through all", Args: cobra.ExactArgs(1),
+		Use: "find [QUERY]", Short: "Find people by an address, or by any condition", Args: cobra.MaximumNArgs(1),
 		Long: `Find people. A phone number, an e-mail address, an id, push:…, chat:… or external:…
-finds its person at once. ATTRIBUTE=VALUE and tag=NAME look through all people; a
-text may end with * for whatever follows.`,
-		Example: "  trunkline people find 385911234567\n  trunkline people find 'lastName=Hor*' --limit 100\n  trunkline people find tag=vip",
+finds its person at once. ATTRIBUTE=VALUE and tag=NAME look for who has it; a text may
+end with * for whatever follows. --where takes any condition on people that flows
+and segments know. Conditions that ask for a tag, a segment or a day of the year are
+answered from indexes, others by a search through all people.`,
+		Example: "  trunkline people find 385911234567\n  trunkline people find 'lastName=Hor*' --limit 100\n  trunkline people find tag=vip\n" +
+			"  trunkline people find --where '{all: [{attr: shoeSize, op: gte, value: 44}, {tag: vip}]}'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, err := o.findPeople(cmd, args[0], limit)
+			if (len(args) == 1) == (f.where != "") {
+				return errors.New("say whom to find: QUERY, or --where with a condition")
+			}
+			query := f.where
+			if len(args) == 1 {
+				query = args[0]
+			}
+			found, err := o.findPeople(cmd, f, args)
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			if f.asJSON {
 				return printJSON(cmd.OutOrStdout(), found)
 			}
 			for _, p := range found {
 				fmt.Fprintln(cmd.OutOrStdout(), inOneLine(p))
 			}
 			if len(found) == 0 {
-				return fmt.Errorf("nobody is found by %q", args[0])
+				return fmt.Errorf("nobody is found by %q", query)
 			}
 			return nil
 		},
 	}
-	find.Flags().IntVar(&limit, "limit", limit, "most people to find")
-	find.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	find.Flags().StringVar(&f.where, "where", "", "condition, as in flows")
+	find.Flags().StringVar(&f.timezone, "timezone", f.timezone, "where the days of the condition begin and end")
+	find.Flags().IntVar(&f.limit, "limit", f.limit, "most people to find")
+	find.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
 	return find
 }
 
-func (o *options) findPeople(cmd *cobra.Command, query string, limit int) (found []*personView, err error) {
-	attribute, value, scan := strings.Cut(query, "=")
-	if !scan || strings.ContainsAny(attribute, ":@") {
-		p := new(personView)
-		return []*personView{p}, o.call(cmd.Context(), "GET", "/people/"+url.PathEscape(query), nil, p)
+func (o *options) findPeople(cmd *cobra.Command, f *finding, args []string) (found []*personView, err error) {
+	where := f.where
+	if len(args) == 1 {
+		attribute, value, scan := strings.Cut(args[0], "=")
+		if !scan || strings.ContainsAny(attribute, ":@") {
+			p := new(personView)
+			return []*personView{p}, o.call(cmd.Context(), "GET", "/people/"+url.PathEscape(args[0]), nil, p)
+		}
+		if where, err = equality(attribute, value); err != nil {
+			return nil, err
+		}
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "search")
 	defer bar.end()
-	for after := ""; len(found) < limit; {
-		q := url.Values{"attribute": {attribute}, "value": {value}, "after": {after}, "limit": {strconv.Itoa(min(limit-len(found), findPage))}}
+	for after := ""; len(found) < f.limit; {
+		q := url.Values{"where": {where}, "timezone": {f.timezone}, "after": {after}, "limit": {strconv.Itoa(min(f.limit-len(found), findPage))}}
 		var page foundPeople
 		if err := o.call(cmd.Context(), "GET", "/people/find?"+q.Encode(), nil, &page); err != nil {
 			return nil, err
@@ -159,6 +185,23 @@ func (o *options) findPeople(cmd *cobra.Command, query string, limit int) (found
 		}
 	}
 	return found, nil
+}
+
+// equality is the condition that an attribute has a value, or begins with it where
+// an asterisk follows; of the name tag, that the person bears it.
+func equality(attribute, value string) (string, error) {
+	prefix, starts := strings.CutSuffix(value, "*")
+	condition := map[string]any{"attr": attribute, "op": "is", "value": value}
+	switch {
+	case value == "":
+		return "", errors.New("give a value to look for")
+	case attribute == "tag":
+		condition = map[string]any{"tag": value}
+	case starts:
+		condition["op"], condition["value"] = "starts_with", prefix
+	}
+	text, err := json.Marshal(condition)
+	return string(text), err
 }
 
 // inOneLine says who a person is.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"trunkline/flowengine"
@@ -61,7 +59,7 @@ func (d *daemon) controlPeople(mux *http.ServeMux) {
 		answerTool(w, a, err)
 	})
 	mux.HandleFunc("GET /people/find", func(w http.ResponseWriter, r *http.Request) {
-		a, err := d.findPeople(r.FormValue("attribute"), r.FormValue("value"), r.FormValue("after"), r.FormValue("limit"))
+		a, err := d.findPeople(r.Context(), r.FormValue("where"), r.FormValue("timezone"), r.FormValue("after"), r.FormValue("limit"))
 		answerTool(w, a, err)
 	})
 	mux.HandleFunc("GET /people", func(w http.ResponseWriter, r *http.Request) {
@@ -202,11 +200,15 @@ type foundPeople struct {
 	Next   string        `json:"next,omitempty"`
 }
 
-// findPeople looks for persons by an attribute or a tag, page by page.
-func (d *daemon) findPeople(attribute, value, after, limit string) (*foundPeople, error) {
-	match, err := matcher(d.rt.Schema(), attribute, value)
+// findPeople looks for persons for whom a condition holds, page by page.
+func (d *daemon) findPeople(ctx context.Context, where, timezone, after, limit string) (*foundPeople, error) {
+	condition, err := flowengine.ParsePredicate("condition", []byte(where), d.rt.Schema())
 	if err != nil {
 		return nil, err
+	}
+	zone, err := time.LoadLocation(timezone)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a time zone: a name such as Europe/Zagreb is expected", timezone)
 	}
 	var from flowengine.PersonID
 	if after != "" {
@@ -218,7 +220,7 @@ func (d *daemon) findPeople(attribute, value, after, limit string) (*foundPeople
 	if err != nil || most < 1 || most > findPage {
 		most = findPage
 	}
-	page, next, err := d.rt.People(from, most, match)
+	page, next, err := d.rt.Search(ctx, condition, zone, from, most)
 	if err != nil {
 		return nil, err
 	}
@@ -230,33 +232,6 @@ func (d *daemon) findPeople(attribute, value, after, limit string) (*foundPeople
 		out.Next = next.String()
 	}
 	return out, nil
-}
-
-// matcher says of a person whether an attribute has a value, or begins with it
-// where an asterisk follows; of the name tag, whether the person bears it.
-func matcher(schema *flowengine.Schema, attribute, value string) (func(*flowengine.Person) bool, error) {
-	if attribute == "tag" && schema.Writable(attribute) == flowengine.Unset {
-		tag := flowengine.NewTag(value)
-		return func(p *flowengine.Person) bool { return p.HasTag(tag) }, nil
-	}
-	if prefix, ok := strings.CutSuffix(value, "*"); ok && schema.Writable(attribute) == flowengine.Text {
-		fold := flowengine.NewTag(prefix).Fold
-		return func(p *flowengine.Person) bool {
-			v := p.Attrs.Get(attribute)
-			return v.Type != flowengine.Unset && strings.HasPrefix(flowengine.NewTag(v.Str).Fold, fold)
-		}, nil
-	}
-	want, err := schema.Coerce(attribute, value)
-	if err != nil {
-		return nil, err
-	}
-	if want.Type == flowengine.Unset {
-		return nil, errors.New("give a value to look for")
-	}
-	return func(p *flowengine.Person) bool {
-		v := p.Attrs.Get(attribute)
-		return v == want || want.Type == flowengine.Text && v.Type == want.Type && strings.EqualFold(v.Str, want.Str)
-	}, nil
 }
 
 // mergePeople makes one person of several.

@@ -60,7 +60,11 @@ func TestPeople(t *testing.T) {
 			t.Errorf("find %s: %q", query, text)
 		}
 	}
+	if text := s.must("people", "find", "--where", "{all: [{attr: shoeSize, op: lt, value: 40}, {tag: vip}]}"); strings.Count(text, "\n") != 1 {
+		t.Errorf("find by a condition: %q", text)
+	}
 	s.refused([]string{`there is no attribute "shoe"`}, "people", "find", "shoe=38")
+	s.refused([]string{"--where with a condition"}, "people", "find", "x", "--where", "{tag: x}")
 	var one struct {
 		Person  personView
 		History []any

@@ -24,7 +24,7 @@ const (
 // something else than a segment's condition: most of a page stay out of the
 // executor's way. It reads everything that is known of a person in one scan.
 func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
-	at := reading{now: rt.now(), segment: seg}
+	at := reading{now: rt.now(), uses: seg.Condition.Uses()}
 	if !bytes.HasPrefix(from, appendPrefix(nil, s, areaPeople)) {
 		from = nil
 	}
@@ -35,7 +35,7 @@ func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard
 			return true
 		}
 		if id, yes := isProfile(key); yes {
-			if at.misplaced() {
+			if at.misplaced(seg) {
 				people = append(people, at.person.ID)
 			}
 			if looked++; looked > classifyMost || len(people) == segmentPageMost {
@@ -48,7 +48,7 @@ func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard
 		}
 		return damaged == nil
 	})
-	if next == nil && at.misplaced() {
+	if next == nil && at.misplaced(seg) {
 		people = append(people, at.person.ID)
 	}
 	return people, next, firstError(err, damaged)
@@ -56,8 +56,8 @@ func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard
 
 // reading is a person as a scan over the records of persons meets it.
 type reading struct {
-	now     time.Time
-	segment *flowengine.PeopleSegment
+	now  time.Time
+	uses *flowengine.Uses // what is read of what is known
 
 	person   flowengine.Person
 	passages flowengine.Passages
@@ -73,7 +73,7 @@ func (r *reading) begin(id flowengine.PersonID, profile []byte) error {
 	}
 	r.there = true
 	return flowengine.DecodePerson(profile, &r.person, func(f record.Field) error {
-		if f.Num == passagesField && len(r.segment.Condition.Uses().Contacts) > 0 {
+		if f.Num == passagesField && len(r.uses.Contacts) > 0 {
 			return flowengine.DecodePassages(f.Bytes, &r.passages)
 		}
 		return nil
@@ -85,16 +85,15 @@ func (r *reading) add(key, value []byte) error {
 	if !r.there || !bytes.Equal(key[3:kindAt], r.person.ID[2:]) {
 		return nil
 	}
-	u := r.segment.Condition.Uses()
 	switch key[kindAt] {
 	case kindPassages:
-		if len(u.Contacts) > 0 {
+		if len(r.uses.Contacts) > 0 {
 			return flowengine.DecodePassages(value, &r.passages)
 		}
 	case kindPlace:
 		return decodePlace(value, &r.person)
 	case kindHappened:
-		if len(u.Events) == 0 {
+		if len(r.uses.Events) == 0 {
 			return nil
 		}
 		var e flowengine.Happened
@@ -110,14 +109,14 @@ func (r *reading) add(key, value []byte) error {
 
 // misplaced says that the segment's condition says something else of the person
 // than what is stored, or that the person has to be looked at earlier.
-func (r *reading) misplaced() bool {
+func (r *reading) misplaced(seg *flowengine.PeopleSegment) bool {
 	if !r.there {
 		return false
 	}
-	if r.segment.Holds(&r.person, r, r.now) != r.person.In(r.segment.ID) {
+	if seg.Holds(&r.person, r, r.now) != r.person.In(seg.ID) {
 		return true
 	}
-	turns := r.segment.Turns(&r.person, r, r.now)
+	turns := seg.Turns(&r.person, r, r.now)
 	return !turns.IsZero() && (r.person.Look.IsZero() || turns.Before(r.person.Look))
 }
 

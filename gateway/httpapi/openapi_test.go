@@ -152,6 +152,7 @@ POST /v1/imports
 POST /v1/imports/{import}/rows
 POST /v1/messages
 POST /v1/people
+POST /v1/people/search
 POST /v1/people/{ref}/events
 POST /v1/people/{ref}/merge
 POST /v1/segments/{segment}/recompute

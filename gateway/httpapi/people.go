@@ -24,6 +24,9 @@ func (s *Server) peopleRoutes() {
 		about: "Lists people in the order of their ids. With a filter a page may be short, or empty, and still have a next one: go on until there is no cursor."}, s.listPeople)
 	operate(s, route{id: "upsert-person", method: post, path: "/v1/people", tag: "people", scope: People, summary: "Create or update a person",
 		about: "Addresses that lead to nobody make a person, those of one person update that one; those of several make them one, unless on_conflict says reject."}, s.upsertPerson)
+	operate(s, route{id: "search-people", method: post, path: "/v1/people/search", tag: "people", scope: People, summary: "Search people by a condition",
+		about: "Lists people for whom a condition holds, in the order of their ids. What it asks by tag, segment or day of the year is read from indexes; otherwise all people are looked at, some thousands for each page: " +
+			"a page may be short, or empty, and still have a next one. Go on until there is no cursor."}, s.searchPeople)
 	operate(s, route{id: "get-person", method: get, path: "/v1/people/{ref}", tag: "people", scope: People, summary: "Show a person"}, s.getPerson)
 	operate(s, route{id: "update-person", method: patch, path: "/v1/people/{ref}", tag: "people", scope: People, summary: "Update a person",
 		about: "Changes what is named and leaves the rest. An attribute that is null is removed."}, s.updatePerson)

@@ -280,3 +280,37 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// People are searched by any condition; what is wrong with one is told at its place.
+func TestSearchPeople(t *testing.T) {
+	s := newSite(t, options{})
+	for i := range 12 {
+		s.post(People, "/v1/people", object{"addresses": []object{address("phone", phoneOf(i))}, "attributes": object{"shoeSize": 38 + i}, "tags": []string{fmt.Sprint("t", i%2)}}).is(201)
+	}
+	search := func(where any) (n int) {
+		var page struct {
+			People []Person
+			Cursor string
+		}
+		for more := true; more; more = page.Cursor != "" {
+			body := object{"where": where, "limit": 2, "timezone": "Europe/Zagreb"}
+			if page.Cursor != "" {
+				body["cursor"] = page.Cursor
+			}
+			page.Cursor = ""
+			s.post(People, "/v1/people/search", body).is(200).into(&page)
+			n += len(page.People)
+		}
+		return n
+	}
+	large := object{"attr": "shoeSize", "op": "gte", "value": 44}
+	expect(t, "by an attribute", search(large), 6)
+	expect(t, "by a tag", search(object{"tag": "T1"}), 6)
+	expect(t, "by both", search(object{"all": []any{large, object{"tag": "t0"}}}), 3)
+	s.post(People, "/v1/people/search", object{"where": object{"all": []any{large, object{"attr": "hatSize", "op": "is", "value": 1}}}}).is(422).wrong("/where/all/1/attr")
+	s.post(People, "/v1/people/search", object{"where": object{"tag": "x"}, "timezone": "Mars"}).is(422).wrong("/timezone")
+	s.post(People, "/v1/people/search", object{"where": object{"var": "x", "op": "is", "value": 1}}).is(422)
+	s.post(People, "/v1/people/search", object{"where": object{"tag": "x"}, "cursor": "?"}).is(422).wrong("cursor")
+	s.post(People, "/v1/people/search", object{}).is(422).wrong("/where")
+	s.post(Events, "/v1/people/search", object{"where": large}).is(403)
+}

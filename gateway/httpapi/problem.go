@@ -79,7 +79,7 @@ func refusal(err error) error {
 		return newProblem(http.StatusNotFound, err.Error())
 	case errors.Is(err, runtime.ErrNotActive), errors.Is(err, runtime.ErrTaken), errors.Is(err, runtime.ErrConflict), errors.Is(err, runtime.ErrBroadcast), errors.Is(err, runtime.ErrElsewhere):
 		return newProblem(http.StatusConflict, err.Error())
-	case errors.Is(err, runtime.ErrReused), errors.Is(err, runtime.ErrTooLarge), errors.Is(err, runtime.ErrRecipient):
+	case errors.Is(err, runtime.ErrReused), errors.Is(err, runtime.ErrTooLarge), errors.Is(err, runtime.ErrRecipient), errors.Is(err, runtime.ErrCondition):
 		return newProblem(http.StatusUnprocessableEntity, err.Error())
 	case errors.Is(err, runtime.ErrOverload):
 		return newProblem(http.StatusServiceUnavailable, err.Error()).again(time.Second)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 )
 
@@ -99,12 +100,16 @@ func (s *Server) find(ctx context.Context, q runtime.Query, cursor string, limit
 	if err != nil {
 		return nil, err
 	}
+	return viewPage(page, next), nil
+}
+
+func viewPage(page []flowengine.Person, next flowengine.PersonID) *peoplePage {
 	out := new(peoplePage)
 	out.Body.People, out.Body.Cursor = []Person{}, personCursor(next)
 	for i := range page {
 		out.Body.People = append(out.Body.People, *ViewPerson(&runtime.Profile{Person: page[i]}))
 	}
-	return out, nil
+	return out
 }
 
 func (s *Server) recomputeSegment(ctx context.Context, in *SegmentInput) (*segmentOutput, error) {
