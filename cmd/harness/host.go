@@ -57,9 +57,22 @@ func openHost(ctx context.Context, dir string) (*host, error) {
 
 // publish makes flows run, in place of those before.
 func (h *host) publish(ctx context.Context, flows ...string) error {
+	return h.publishSegment(ctx, "", "", flows...)
+}
+
+// publishSegment is publish with a segment, unless its id is empty.
+func (h *host) publishSegment(ctx context.Context, id, condition string, flows ...string) error {
 	p := runtime.Publication{Schema: h.schema}
+	if id != "" {
+		p.Schema = h.schema.WithSegments(id)
+		s, err := flowengine.ParseSegment("segment.yaml", fmt.Appendf(nil, "segment: %s\ncondition: %s\n", id, condition), p.Schema)
+		if err != nil {
+			return err
+		}
+		p.Segments = append(p.Segments, s)
+	}
 	for i, text := range flows {
-		v, err := flowengine.ParseFlow(fmt.Sprintf("flow%d.yaml", i), []byte(text), h.schema, nil)
+		v, err := flowengine.ParseFlow(fmt.Sprintf("flow%d.yaml", i), []byte(text), p.Schema, nil)
 		if err != nil {
 			return err
 		}

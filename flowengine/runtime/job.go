@@ -48,7 +48,7 @@ const (
 const (
 	jobPage  = 32   // persons, or other records, of a shard that one task acts on: some milliseconds at most
 	jobLook  = 1024 // other records that it looks at
-	jobDepth = 32   // tasks that are queued with an executor
+	jobDepth = 8    // tasks that are queued with an executor
 )
 
 // Reasons for which a job does not go on.
@@ -163,10 +163,11 @@ const rankOthers = 2
 
 // page lists persons of a shard on whom the job acts, and where the next page
 // begins; nil when there is none.
-func (rt *Runtime) page(j *job, s flowengine.Shard, from []byte) ([]flowengine.PersonID, []byte, error) {
+func (tx *txn) page(j *job, s flowengine.Shard, from []byte) ([]flowengine.PersonID, []byte, error) {
+	rt := tx.ex.rt
 	switch {
 	case j.kind == jobSegment:
-		return rt.segmentPlan(j, s, from)
+		return tx.segmentPlan(j, s, from)
 	case j.kind == jobMigrate:
 		return rt.migratePage(j, s, from)
 	case !rt.indexed.Load():

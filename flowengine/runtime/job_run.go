@@ -62,14 +62,24 @@ func (r *jobRun) runIn(ctx context.Context, s flowengine.Shard) error {
 }
 
 // submit queues the next stretch. Stretches are equal: each begins where the one
-// before it has ended.
+// before it has ended. A stretch answers when it has acted, not when that is durable:
+// so the executor always has the next ones at hand, and works while a batch is synced.
+// What follows the job waits for the executor, which makes durable in order.
 func (r *jobRun) submit(ctx context.Context, s flowengine.Shard) error {
-	done := false
-	t := task{name: "job", run: func(tx *txn) (err error) { done, err = r.stretch(tx, s); return err }, done: func(err error) {
+	acted := false
+	t := task{name: "job", run: func(tx *txn) error {
+		done, err := r.stretch(tx, s)
+		acted = true
 		if err == nil && done {
-			err = errShardDone
+			r.results <- errShardDone
+		} else {
+			r.results <- err
 		}
-		r.results <- err
+		return err
+	}, done: func(err error) {
+		if !acted { // it panicked, or never had its turn
+			r.results <- err
+		}
 	}}
 	select {
 	case r.ex.jobs <- t:
@@ -154,7 +164,7 @@ func (j *job) walk(tx *txn, s flowengine.Shard, from []byte) (next []byte, err e
 
 // walkPersons is walk for a job that acts on persons.
 func (j *job) walkPersons(tx *txn, s flowengine.Shard, from []byte) (next []byte, err error) {
-	people, next, err := tx.ex.rt.page(j, s, from)
+	people, next, err := tx.page(j, s, from)
 	if err != nil {
 		return nil, err
 	}

@@ -9,12 +9,13 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
+	"trunkline/storage"
 )
 
 func newHash() hash.Hash { return fnv.New32a() }
 
 // Sizes of the pages of a segment's job. It lets nobody send, so that more persons
-// fit into a task than of other jobs: each page waits for the disk once.
+// fit into a task than of other jobs.
 const (
 	segmentPageMost = 512  // persons who are moved
 	classifyMost    = 8192 // persons who are looked at
@@ -22,22 +23,28 @@ const (
 
 // segmentPage lists the persons of a shard, from a key on, of whom the store says
 // something else than a segment's condition: most of a page stay out of the
-// executor's way. It reads everything that is known of a person in one scan.
-func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
-	at := reading{now: rt.now(), uses: seg.Condition.Uses()}
+// executor's way. It reads everything that is known of a person in one scan, and
+// lays those whom it lists ready in memory.
+func (tx *txn) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	rt := tx.ex.rt
+	at := reading{now: rt.now(), uses: seg.Condition.Uses(), keep: true}
 	if !bytes.HasPrefix(from, appendPrefix(nil, s, areaPeople)) {
 		from = nil
 	}
 	looked := 0
+	list := func() {
+		if at.misplaced(seg) {
+			people = append(people, at.person.ID)
+			tx.adopt(&at)
+		}
+	}
 	var damaged error
 	err = rt.store.Scan(appendPrefix(nil, s, areaPeople), from, func(key, value []byte) bool {
 		if len(key) <= kindAt {
 			return true
 		}
 		if id, yes := isProfile(key); yes {
-			if at.misplaced(seg) {
-				people = append(people, at.person.ID)
-			}
+			list()
 			if looked++; looked > classifyMost || len(people) == segmentPageMost {
 				next = slices.Clone(key)
 				return false
@@ -48,10 +55,25 @@ func (rt *Runtime) segmentPage(seg *flowengine.PeopleSegment, s flowengine.Shard
 		}
 		return damaged == nil
 	})
-	if next == nil && at.misplaced(seg) {
-		people = append(people, at.person.ID)
+	if next == nil {
+		list()
 	}
 	return people, next, firstError(err, damaged)
+}
+
+// adopt puts a person who was read into memory, unless the person is there already:
+// what is in memory may be newer than the store.
+func (tx *txn) adopt(r *reading) {
+	id := r.person.ID
+	if _, known := tx.ex.people.get(id); known || r.apart {
+		return
+	}
+	m := &member{person: flowengine.Person{ID: id}, placed: true}
+	if m.decode(r.profile, func() ([]byte, error) { return nil, storage.ErrNotFound }) != nil {
+		return // whoever needs the person hears of it
+	}
+	m.person.Segments, m.person.Look = r.person.Segments, r.person.Look
+	tx.ex.people.put(id, m)
 }
 
 // reading is a person as a scan over the records of persons meets it.
@@ -63,6 +85,10 @@ type reading struct {
 	passages flowengine.Passages
 	events   []flowengine.Happened
 	there    bool // there is a person, not a signpost
+
+	keep    bool   // keep the record of the profile
+	profile []byte // that record
+	apart   bool   // the passages have a record of their own
 }
 
 func (r *reading) begin(id flowengine.PersonID, profile []byte) error {
@@ -71,7 +97,10 @@ func (r *reading) begin(id flowengine.PersonID, profile []byte) error {
 		r.there = false
 		return nil
 	}
-	r.there = true
+	r.there, r.apart = true, false
+	if r.keep {
+		r.profile = append(r.profile[:0], profile...)
+	}
 	return flowengine.DecodePerson(profile, &r.person, func(f record.Field) error {
 		if f.Num == passagesField && len(r.uses.Contacts) > 0 {
 			return flowengine.DecodePassages(f.Bytes, &r.passages)
@@ -87,6 +116,7 @@ func (r *reading) add(key, value []byte) error {
 	}
 	switch key[kindAt] {
 	case kindPassages:
+		r.apart = true
 		if len(r.uses.Contacts) > 0 {
 			return flowengine.DecodePassages(value, &r.passages)
 		}

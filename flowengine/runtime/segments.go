@@ -198,7 +198,8 @@ func (tx *txn) computed(j *job) error {
 
 // segmentPlan is where the job of a segment looks: at everybody, or, where an
 // index has everybody who is in it or fits, only there.
-func (rt *Runtime) segmentPlan(j *job, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+func (tx *txn) segmentPlan(j *job, s flowengine.Shard, from []byte) (people []flowengine.PersonID, next []byte, err error) {
+	rt := tx.ex.rt
 	members := flowengine.Source{Kind: flowengine.BySegment, Name: j.what}
 	seg := rt.set.Load().Segment(j.what)
 	if seg == nil {
@@ -208,7 +209,7 @@ func (rt *Runtime) segmentPlan(j *job, s flowengine.Shard, from []byte) (people 
 	if found, ok := seg.Condition.Sources(rt.now(), seg.Zone()); ok && timeless && rt.indexed.Load() {
 		return rt.sourcePage(s, append([]flowengine.Source{members}, found...), from, segmentPageMost)
 	}
-	return rt.segmentPage(seg, s, from)
+	return tx.segmentPage(seg, s, from)
 }
 
 // SegmentStatus is a segment as operators see it.

@@ -423,7 +423,7 @@ settings: {timezone: UTC, indefinite: true}
 		j := &job{kind: jobDaily, flow: "birthday", what: "e"}
 		synctest.Wait()
 		for s := range flowengine.Shard(flowengine.Shards) {
-			people, next, err := w.rt.page(j, s, nil)
+			people, next, err := (&txn{ex: w.rt.owner(s)}).page(j, s, nil)
 			w.must(err)
 			expect(t, "one page", len(next), 0)
 			asked += len(people)
