@@ -8,6 +8,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
+	"trunkline/flowengine/tariff"
 )
 
 // CallRecord is the record of one leg of a call.
@@ -18,7 +19,7 @@ import (
 // until then, and no longer, so that nothing beyond is billed.
 type CallRecord struct {
 	Call     string // id; with Leg unique
-	Leg      uint8
+	Leg      uint16
 	Origin   flowengine.Origin // of which flow; zero: of none
 	Outbound bool
 	Trunk    string
@@ -82,6 +83,11 @@ const (
 // too: calls end then.
 func (rt *Runtime) KeepCall(r *CallRecord, done func(error)) {
 	rt.owner(r.shard()).submit(task{name: "call_record", done: done, run: func(tx *txn) error { return tx.keepCall(r) }})
+}
+
+// CallRow is the row of the tariffs by which a call to a number would be charged.
+func (rt *Runtime) CallRow(to string, at time.Time) (tariff.Row, bool) {
+	return rt.set.Load().LegRow(to, at)
 }
 
 func openCallKey(r *CallRecord) []byte {
@@ -205,31 +211,31 @@ func (rt *Runtime) noteAlive() {
 	}
 }
 
-// closeLost closes the legs that stood when the process ended that they were
+// closeLostCalls closes the legs that stood when the process ended that they were
 // calls of.
-func (rt *Runtime) closeLost() {
+func (rt *Runtime) closeLostCalls() {
 	for _, ex := range rt.executors {
-		ex.closeLost()
+		ex.closeLostCalls()
 	}
 }
 
-func (ex *executor) closeLost() {
+func (ex *executor) closeLostCalls() {
 	more := false
 	ex.submit(task{
-		name: "lost_calls",
+		name: "lost_call_records",
 		run: func(tx *txn) (err error) {
-			more, err = tx.closeLost()
+			more, err = tx.closeLostCalls()
 			return err
 		},
 		done: func(err error) {
 			if err == nil && more {
-				ex.closeLost()
+				ex.closeLostCalls()
 			}
 		},
 	})
 }
 
-func (tx *txn) closeLost() (more bool, err error) {
+func (tx *txn) closeLostCalls() (more bool, err error) {
 	var lost []*CallRecord
 	for _, s := range tx.ex.shards {
 		var damaged error

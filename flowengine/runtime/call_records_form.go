@@ -72,7 +72,7 @@ func decodeCallRecord(b []byte) (*CallRecord, error) {
 		case callID:
 			r.Call = string(f.Bytes)
 		case callLeg:
-			r.Leg = uint8(f.Uint)
+			r.Leg = uint16(f.Uint)
 		case callOrigin:
 			err = flowengine.DecodeOrigin(f.Bytes, &r.Origin)
 		case callOutbound:

@@ -11,8 +11,8 @@ import (
 	"trunkline/flowengine"
 )
 
-// callsPage is how many records of a shard are read at a time.
-const callsPage = 64
+// callRecordsPage is how many records of a shard are read at a time.
+const callRecordsPage = 64
 
 // callsSince is the key in front of the records of a shard that were written
 // from then on.
@@ -120,14 +120,14 @@ type callStream struct {
 }
 
 func (s *callStream) first(from time.Time) (more bool, err error) {
-	s.page, err = s.rt.readCalls(s.shard, callsSince(s.shard, from), callsPage)
+	s.page, err = s.rt.readCalls(s.shard, callsSince(s.shard, from), callRecordsPage)
 	return len(s.page) > 0, err
 }
 
 func (s *callStream) next() (more bool, err error) {
 	last := s.page[0].key
 	if s.page = s.page[1:]; len(s.page) == 0 {
-		s.page, err = s.rt.readCalls(s.shard, successor(last), callsPage)
+		s.page, err = s.rt.readCalls(s.shard, successor(last), callRecordsPage)
 	}
 	return len(s.page) > 0, err
 }

@@ -74,7 +74,7 @@ func TestLegsAreBilled(t *testing.T) {
 			{false, "38591", true, time.Minute, 0, 0, false}, // no tariff for what comes in: nobody charges
 			{false, "3858001", true, 61 * time.Second, 120_000, 2 * time.Minute, false},
 		} {
-			r := &CallRecord{Call: "c", Leg: uint8(i), Origin: origin, Outbound: c.outbound, From: "385911", To: c.to, Setup: w.rt.now()}
+			r := &CallRecord{Call: "c", Leg: uint16(i), Origin: origin, Outbound: c.outbound, From: "385911", To: c.to, Setup: w.rt.now()}
 			if c.answered {
 				r.Answered, r.Ended = w.rt.now(), w.rt.now()
 				w.keepCall(r)

@@ -54,7 +54,7 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 		}
 		rt.published.Store(true)
 		rt.wake()
-		rt.closeLost()
+		rt.closeLostCalls()
 		rt.wakeJobs() // those that the last end cut off
 	}
 	return out, errors.Join(rt.indexJob(ctx), rt.segmentJobs(ctx), rt.launchJobs(ctx), rt.goalJobs(ctx), rt.migrateJobs(ctx))

@@ -13,7 +13,7 @@ import (
 // Record is one leg of a call. Times that did not come are zero.
 type Record struct {
 	Call      string    `json:"call"`
-	Leg       uint8     `json:"leg"`       // 0: with the person; others: forwarded
+	Leg       uint16    `json:"leg"`       // 0: with the person; others: forwarded
 	Direction string    `json:"direction"` // in, out
 	Trunk     string    `json:"trunk,omitempty"`
 	From      string    `json:"from"`

@@ -54,6 +54,9 @@ func (s *Session) Tick(now time.Time) {
 	if s.terms.event < 0 {
 		s.in.detector.Detect(heard[:], s.pressed)
 	}
+	if s.listener != nil {
+		s.listener(heard[:])
+	}
 	s.say(said)
 	if s.recorder != nil && !s.recorder.frame(heard[:], said[:]) {
 		s.recorder = nil

@@ -48,6 +48,7 @@ type Session struct {
 	out       outbound
 	playing   *playback
 	recorder  *Recorder
+	listener  func(heard []int16)
 	bridged   *Session
 	relay     bool // digits go to the bridged session
 	lastHeard time.Time
@@ -255,4 +256,12 @@ func (s *Session) Record(r *Recorder) {
 	if ended {
 		r.Stop()
 	}
+}
+
+// Listen lets f have each frame that is heard, from the pace of the call: it must
+// not block. nil ends it.
+func (s *Session) Listen(f func(heard []int16)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = f
 }
