@@ -1,9 +1,14 @@
 package flowengine
 
-import "time"
+import (
+	"time"
+
+	"trunkline/ivr"
+)
 
 // Cause is one thing that happens to a person. The set of causes is closed:
-// Inbound, Happened, Change, Start, Timer, SendResult, Report, Click, Eject and
+// Inbound, Happened, Change, Start, Timer, SendResult, Report, Click, Eject, those
+// of calls (Calling, CallOutcome, CallEnded, CallsLost) and
 // those that jobs bring to everybody (Muster, Daily, CountBack, Migrate).
 type Cause interface{ cause() }
 
@@ -71,6 +76,9 @@ type SendResult struct {
 	// Vars are what the peer answered, for channels that have answers.
 	Vars Attrs
 	Data Attrs // Send.Data
+	// Call is, for channel voice, what became of the call; ID is its id. nil: that
+	// is not known.
+	Call *ivr.Outcome
 }
 
 // Report is a delivery report about a Send.

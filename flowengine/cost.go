@@ -33,9 +33,9 @@ func (c Charge) Amount() tariff.Amount { return tariff.Amount{Money: c.Cost, Cur
 
 // charge prices what a carrier took of a message at this moment. What its tariff
 // charges on delivery is owed until then. Requests to APIs have no price: nobody
-// charges for them.
+// charges for them. Calls are charged by the records of their legs.
 func (st *step) charge(r *SendResult) (now, owed Charge) {
-	if r.Parts == 0 || r.Channel == ChannelHTTP {
+	if r.Parts == 0 || r.Channel == ChannelHTTP || r.Channel == channelVoice { // a call costs by its length (rule C3)
 		return now, owed
 	}
 	price, known := st.set.tariffs.Message(r.Channel, tariff.Outbound, r.To, int(r.Parts), st.now)

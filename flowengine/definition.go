@@ -55,6 +55,18 @@ var elementTypes = []elementType{
 	{"transfer_to_flow", "Let the person into another flow.", func() Element { return new(TransferToFlow) }},
 	{"notify", "Tell people of ours.", func() Element { return new(Notify) }},
 	{"start_broadcast", "Start a broadcast that was prepared.", func() Element { return new(StartBroadcast) }},
+	{"start_call", "Call the person; the elements that follow speak on that call.", func() Element { return new(StartCall) }},
+	{"send_voice", "Call the person and say a message.", func() Element { return new(SendVoice) }},
+	{"answer", "Answer the call.", func() Element { return new(Answer) }},
+	{"play", "Let the caller hear sounds.", func() Element { return new(Play) }},
+	{"say", "Speak a text to the caller.", func() Element { return new(Say) }},
+	{"collect", "Ask the caller for digits.", func() Element { return new(Collect) }},
+	{"menu", "Let the caller choose by a key.", func() Element { return new(Menu) }},
+	{"record", "Record what the caller says.", func() Element { return new(Record) }},
+	{"forward_call", "Connect the caller with somebody else.", func() Element { return new(ForwardCall) }},
+	{"detect_machine", "Find out who has answered a call that we made.", func() Element { return new(DetectMachine) }},
+	{"hang_up", "End the call.", func() Element { return new(HangUp) }},
+	{"go_to", "Lead back to an earlier element, a few times at most.", func() Element { return new(GoTo) }},
 	{"exit", "End the run.", func() Element { return new(Exit) }},
 }
 
@@ -111,6 +123,7 @@ func (b *builder) build() *Version {
 	b.questions()
 	b.messages()
 	b.walk()
+	b.calls()
 	b.winners()
 	return b.version
 }
@@ -207,6 +220,7 @@ func (b *builder) entries() {
 		b.errorf([]any{"entries"}, "a flow needs at least one entry point")
 	}
 	seen := map[string]bool{}
+	called := map[string]string{} // entry points by the number that is called
 	audience := ""
 	for i, written := range b.definition.Entries {
 		if written == nil || written.Trigger == nil { // reported when it was read
@@ -226,6 +240,12 @@ func (b *builder) entries() {
 				c.Errorf("a flow has at most one audience; %q is one already", audience)
 			}
 			audience = o.ID
+		}
+		if t, ok := written.Trigger.(*InboundCall); ok && t.number != "" { // S6
+			if other := called[t.number]; other != "" {
+				c.ErrorfAt([]any{"number"}, "entry point %q takes the calls to %s already", other, t.number)
+			}
+			called[t.number] = o.ID
 		}
 		if o.When != "" {
 			e.When = c.Condition(o.When, "when")
@@ -299,6 +319,9 @@ func (n *Node) next() []string {
 func (n *Node) waits() bool {
 	switch n.Element.(type) {
 	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange, *Failover, *CallAPI:
+		return true
+	case *HangUp:
+	case caller:
 		return true
 	}
 	return false

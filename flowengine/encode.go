@@ -193,6 +193,9 @@ func appendRun(b []byte, r *Run) []byte {
 			return record.AppendUint(b, 3, m.bits())
 		})
 	}
+	if r.Call != nil {
+		b = record.AppendNested(b, 30, r.Call.append)
+	}
 	if r.Event != nil {
 		b = record.AppendNested(b, 16, func(b []byte) []byte { return AppendHappened(b, r.Event) })
 	}
@@ -295,6 +298,10 @@ func decodeRun(b []byte, r *Run) error {
 				return nil
 			})
 			r.Messages = append(r.Messages, m)
+			return err
+		case 30:
+			var err error
+			r.Call, err = decodeCallState(f.Bytes)
 			return err
 		case 16:
 			r.Event = new(Happened)

@@ -69,6 +69,12 @@ func TestPassagesRoundTrip(t *testing.T) {
 			if rapid.Bool().Draw(t, "heard") {
 				r.Inbound = &Heard{Channel: "sms", From: "1", To: "2", Text: rapid.String().Draw(t, "text"), Keyword: "k", At: drawTime(t, "at")}
 			}
+			if rapid.Bool().Draw(t, "on call") {
+				r.Call = &CallState{
+					ID: rapid.String().Draw(t, "call"), Outbound: rapid.Bool().Draw(t, "outbound"), From: "1", To: "2", Digits: "42", Masked: rapid.Bool().Draw(t, "masked"),
+					Recording: "r", Length: time.Second, Talk: time.Minute, Target: "3", Code: "c",
+				}
+			}
 			want.Runs = append(want.Runs, r)
 		}
 		m := want.Membership("f")

@@ -29,10 +29,12 @@ const (
 	rootVars    = "vars"
 	rootEvent   = "event"
 	rootNow     = "now"
+	rootCall    = "call"
+	rootCollect = "collect"
 	fieldTags   = "tags" // of person
 )
 
-var roots = []string{rootPerson, rootInbound, rootEvent, rootVars, rootNow}
+var roots = []string{rootPerson, rootInbound, rootEvent, rootCall, rootCollect, rootVars, rootNow}
 
 // orderings are the operators that are false when a side is missing.
 var orderings = []string{"<", "<=", ">", ">=", "contains", "startsWith", "endsWith", "matches"}
@@ -52,21 +54,17 @@ type Expression struct {
 type reads struct {
 	person  []string
 	inbound []string
+	call    []string // of call
+	collect []string
 	vars    bool
 	event   bool
 	now     bool
 }
 
 func (r *reads) member(root, name string) {
-	switch root {
-	case rootPerson:
-		if !slices.Contains(r.person, name) {
-			r.person = append(r.person, name)
-		}
-	case rootInbound:
-		if !slices.Contains(r.inbound, name) {
-			r.inbound = append(r.inbound, name)
-		}
+	names := map[string]*[]string{rootPerson: &r.person, rootInbound: &r.inbound, rootCall: &r.call, rootCollect: &r.collect}[root]
+	if names != nil && !slices.Contains(*names, name) {
+		*names = append(*names, name)
 	}
 }
 
@@ -106,14 +104,18 @@ func environment(schema *Schema) types.Map {
 	for _, name := range schema.Names() {
 		person[name] = exprType(schema.Type(name))
 	}
-	inbound := types.Map{}
-	for name, t := range inboundTypes {
-		inbound[name] = exprType(t)
-	}
 	return types.Map{
-		rootPerson: person, rootInbound: inbound,
+		rootPerson: person, rootInbound: exprTypes(inboundTypes), rootCall: exprTypes(callTypes), rootCollect: exprTypes(collectTypes),
 		rootVars: types.Map{types.Extra: types.Any}, rootEvent: types.Map{types.Extra: types.Any}, rootNow: exprType(DateTime),
 	}
+}
+
+func exprTypes(fields map[string]Type) types.Map {
+	all := types.Map{}
+	for name, t := range fields {
+		all[name] = exprType(t)
+	}
+	return all
 }
 
 func exprType(t Type) types.Type {
@@ -153,8 +155,11 @@ func explain(err error, source string, schema *Schema) error {
 	if name, ok := strings.CutPrefix(at.Message, "unknown field "); ok {
 		known := append(slices.Clone(schema.Names()), fieldTags)
 		runes := []rune(source)
-		if before := string(runes[:min(at.From, len(runes))]); strings.HasSuffix(before, rootInbound+".") {
-			known = slices.Sorted(maps.Keys(inboundTypes))
+		before := string(runes[:min(at.From, len(runes))])
+		for root, fields := range fieldsOf {
+			if strings.HasSuffix(before, root+".") {
+				known = slices.Sorted(maps.Keys(fields))
+			}
 		}
 		hint = didYouMean(name, known)
 	} else if name, ok := strings.CutPrefix(at.Message, "unknown name "); ok {
@@ -162,6 +167,9 @@ func explain(err error, source string, schema *Schema) error {
 	}
 	return fmt.Errorf("column %d: %s%s", at.Column+1, at.Message, hint)
 }
+
+// fieldsOf lists the fields of the roots whose fields are fixed.
+var fieldsOf = map[string]map[string]Type{rootInbound: inboundTypes, rootCall: callTypes, rootCollect: collectTypes}
 
 // usage records what the expression reads, and what would make it slow.
 type usage struct {
@@ -294,6 +302,12 @@ func (r *reads) bindings(x *Passage, convert func(Value) any) map[string]any {
 		}
 		env[rootInbound] = inbound
 	}
+	if len(r.call) > 0 {
+		env[rootCall] = r.ofCall(x, r.call, convert)
+	}
+	if len(r.collect) > 0 {
+		env[rootCollect] = r.ofCall(x, r.collect, convert)
+	}
 	if r.vars {
 		vars := make(map[string]any, len(x.Run.Vars))
 		for _, v := range x.Run.Vars {
@@ -308,6 +322,15 @@ func (r *reads) bindings(x *Passage, convert func(Value) any) map[string]any {
 		env[rootNow] = x.Now.In(x.Version.Settings.zone())
 	}
 	return env
+}
+
+// ofCall is what is read of the run's call.
+func (r *reads) ofCall(x *Passage, names []string, convert func(Value) any) map[string]any {
+	call := make(map[string]any, len(names))
+	for _, name := range names {
+		call[name] = convert(x.Run.Call.field(name))
+	}
+	return call
 }
 
 // unread is what a root holds of which nothing is read. Nobody writes to it.

@@ -110,6 +110,10 @@ func branchesOf(e Element) (ways []way) {
 		for _, b := range e.Branches {
 			ways = append(ways, way{b.Share.String() + " %", b.Next})
 		}
+	case *Menu:
+		for _, b := range e.Branches {
+			ways = append(ways, way{"key " + b.Key, b.Next})
+		}
 	case *Segment:
 		for i := range e.Branches {
 			ways = append(ways, way{e.Branches[i].When.Words(), e.Branches[i].Next})
@@ -132,11 +136,11 @@ func timeoutOf(e Element) time.Duration {
 
 func kindOfElement(e Element) GraphKind {
 	switch e.(type) {
-	case *SendSMS, *Failover, *CallAPI, *Notify:
+	case *SendSMS, *Failover, *CallAPI, *Notify, *StartCall, *SendVoice, *Play, *Say, *ForwardCall, *HangUp:
 		return GraphSend
-	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange:
+	case *Pause, *EvaluateInboundMessage, *WaitForEvent, *WaitForDate, *WaitForChange, *Answer, *Collect, *Menu, *Record, *DetectMachine:
 		return GraphWait
-	case *Segment, *SplitAudience:
+	case *Segment, *SplitAudience, *GoTo:
 		return GraphBranch
 	case *Exit:
 		return GraphEnd
@@ -234,6 +238,22 @@ func elementWords(e Element) string {
 		return e.Channel
 	case *RemoveFromDoNotContact:
 		return e.Channel
+	case *Play:
+		return e.Sounds.words()
+	case *Say:
+		return "“" + e.Text + "”"
+	case *Collect:
+		return e.Prompt.words()
+	case *Menu:
+		return e.Prompt.words()
+	case *Record:
+		return e.Prompt.words()
+	case *SendVoice:
+		return e.Sounds.words()
+	case *ForwardCall:
+		return strings.Join(e.To, "\n")
+	case *GoTo:
+		return strconv.Itoa(e.Limit) + " times at most"
 	case *SplitAudience:
 		if e.Assign == "per_entry" {
 			return "drawn anew at every entry"

@@ -116,6 +116,14 @@ func (v *Version) Unavailable() (found strict.Errors) {
 			})
 		}
 	}
+	for _, n := range v.Nodes() {
+		if _, ok := n.Element.(caller); ok && Coming[channelVoice] != "" {
+			found = append(found, strict.Error{
+				File: v.File, Line: n.Line, Column: n.Column, Path: "elements." + n.ID + ".type", Text: n.Type,
+				Message: Coming[channelVoice],
+			})
+		}
+	}
 	return found
 }
 
@@ -128,7 +136,7 @@ var Coming = map[string]string{
 }
 
 // comingTypes are the types of elements whose channel is in Coming.
-var comingTypes = map[string]string{"send_email": "email", "send_push": "push", "send_voice": channelVoice, "send_chat": "chat"}
+var comingTypes = map[string]string{"send_email": "email", "send_push": "push", "send_chat": "chat"}
 
 // CheckTransfers finds transfers that lead to flows or entry points which are not
 // among these.

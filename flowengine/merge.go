@@ -117,6 +117,9 @@ func (st *step) adopt(run *Run, s *Succession) {
 		st.exit(run, ExitMerged)
 		return
 	}
+	if run.live() {
+		st.result.CallsChanged = true
+	}
 	if !run.Deadline.IsZero() {
 		st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
 	}

@@ -18,6 +18,11 @@ type Result struct {
 	// this step is in neither.
 	Entered, Left []RunKey
 
+	// Calls are tasks for calls, in order.
+	Calls []CallTask
+	// CallsChanged says that a run has got a call or has none any more.
+	CallsChanged bool
+
 	Log []Event // what happened, in order; metrics are its sum
 
 	// AddressesAdded shall lead to the person from now on.
@@ -47,6 +52,7 @@ type Result struct {
 	// The host hands it back with the Report.
 	Owed Charge
 	Flow string // the flow that consumed it
+	Run  RunKey // that a Calling began
 }
 
 // RunKey names a run among those of its person.

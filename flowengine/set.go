@@ -82,6 +82,7 @@ type Set struct {
 	domains  map[string]bool // those of the numbers of channel email
 	table    *keyword.Table
 	entries  []entryRef            // what the table's entries point at
+	calls    map[string]entryRef   // what takes the calls to a number
 	events   map[string][]entryRef // entry points that listen to a People event
 	watchers watchers[entryRef]    // entry points that look at the profile
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
@@ -107,7 +108,7 @@ type entryRef struct {
 // NewSet builds a set, with the routing table of all active flows. Warnings
 // name entries that no message can tell apart (rule R3).
 func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, error) {
-	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, domains: map[string]bool{}, events: map[string][]entryRef{}, watchers: newWatchers[entryRef](), segmentOf: map[string]*PeopleSegment{}, segmentWatchers: newWatchers[*PeopleSegment]()}
+	s := &Set{Schema: schema, flows: map[string]*Flow{}, numbers: map[numberKey]*Number{}, channels: map[string]bool{}, domains: map[string]bool{}, calls: map[string]entryRef{}, events: map[string][]entryRef{}, watchers: newWatchers[entryRef](), segmentOf: map[string]*PeopleSegment{}, segmentWatchers: newWatchers[*PeopleSegment]()}
 	var b keyword.Builder
 	for _, n := range numbers {
 		s.numbers[numberKey{n.Channel, n.Value}], s.channels[n.Channel] = n, true
@@ -146,6 +147,8 @@ func NewSet(schema *Schema, numbers []*Number, flows []*Flow) (*Set, []string, e
 					return nil, nil, fmt.Errorf("flow %q: entry %q: %w", f.ID, e.ID, err)
 				}
 				s.entries = append(s.entries, ref)
+			case *InboundCall:
+				s.calls[t.number] = ref
 			case *ProfileChange:
 				s.watchers.watch(ref, &t.Condition)
 			case *Audience:

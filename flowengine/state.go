@@ -46,6 +46,8 @@ type Run struct {
 	Inbound  *Heard // what ${inbound.…} means: the last message it consumed
 	// Event is what ${event.…} means: the last People event that it consumed.
 	Event *Happened
+	// Call is the call of the run; nil: it never had one.
+	Call *CallState
 }
 
 // Heard is an inbound message as a flow sees it.

@@ -99,6 +99,14 @@ func (st *step) apply(c Cause) {
 		}
 	case *SendResult:
 		st.sendResult(c)
+	case *Calling:
+		st.calling(c)
+	case *CallOutcome:
+		st.callOutcome(c)
+	case *CallEnded:
+		st.callEnded(c)
+	case *CallsLost:
+		st.callsLost()
 	case *Report:
 		st.report(c)
 	case *Eject:
@@ -152,7 +160,7 @@ func (st *step) enter(ref entryRef, with *Run) {
 	v.Settings.remember(m, st.now)
 	run := Run{
 		Flow: flow.ID, Version: v.Ordinal, Number: m.Entries, Entry: ref.entry.ID, Entered: st.now,
-		Inbound: with.Inbound, Event: with.Event, Vars: with.Vars,
+		Inbound: with.Inbound, Event: with.Event, Vars: with.Vars, Call: with.Call,
 	}
 	st.passages.Runs = append(st.passages.Runs, run)
 	st.result.PassagesChanged = true
@@ -323,6 +331,9 @@ func (st *step) exit(run *Run, reason string) {
 		st.result.Cancelled = append(st.result.Cancelled, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
 	}
 	key := RunKey{run.Flow, run.Version, run.Number}
+	if run.Call != nil || run.Sending != "" {
+		st.letGo(run)
+	}
 	st.passages.Membership(run.Flow).LastExit = st.now
 	st.log(Event{Kind: Exited, Flow: run.Flow, Version: run.Version, Element: run.Element, Number: run.Number, Detail: reason})
 	st.passages.removeRun(key.Flow, key.Number)
@@ -352,6 +363,9 @@ func (st *step) sendResult(r *SendResult) {
 	st.log(e)
 	st.seen(o, r.ID, func(m *MessageSeen) { m.Accepted, m.Failed = r.Accepted, !r.Accepted })
 	st.tellSender(o, r.ID, r)
+	if r.Call != nil {
+		st.unclaimed(r, o)
+	}
 	st.release(r)
 }
 

@@ -240,8 +240,8 @@ func (c *templateChecker) name(root, next string) error {
 	switch root {
 	case rootPerson:
 		known = append(slices.Clone(c.schema.Names()), fieldTags)
-	case rootInbound:
-		known = slices.Sorted(maps.Keys(inboundTypes))
+	case rootInbound, rootCall, rootCollect:
+		known = slices.Sorted(maps.Keys(fieldsOf[root]))
 	case rootVars:
 		c.reads.vars = true
 		return nil

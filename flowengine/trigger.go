@@ -22,7 +22,7 @@ type triggerType struct {
 // triggerTypes lists every type of entry point, in the order of the reference.
 var triggerTypes = []triggerType{
 	{"inbound_message", "A message to one of our numbers.", func() Trigger { return new(InboundMessage) }},
-	{"inbound_call", "A call to one of our numbers; it comes with SIP and is not available in this build.", func() Trigger { return new(InboundCall) }},
+	{"inbound_call", "A call to one of our numbers.", func() Trigger { return new(InboundCall) }},
 	{"people_event", "An event in the person's life elsewhere, or a combination of events.", func() Trigger { return new(PeopleEvent) }},
 	{"audience", "Everybody who fits when the flow is launched.", func() Trigger { return new(Audience) }},
 	{"profile_change", "A change in the person's profile, or a day that is known of the person.", func() Trigger { return new(ProfileChange) }},
