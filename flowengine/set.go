@@ -190,6 +190,12 @@ func (s *Set) Ours(channel, value string) bool {
 	return s.numbers[numberKey{channel, value}] != nil || !s.channels[channel]
 }
 
+// Answers reports whether a flow takes calls to a number now.
+func (s *Set) Answers(number string) bool {
+	_, ok := s.calls[number]
+	return ok
+}
+
 // Mailbox finds which of our numbers takes mail to an address, as keyword.Number
 // writes it: the address itself, the same without its tag (shop+spring@… is
 // shop@…), or *@ and its domain. Without one, domain tells whether others of the

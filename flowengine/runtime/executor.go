@@ -94,7 +94,8 @@ type batch struct {
 	writes  storage.Batch
 	tasks   []finished
 	due     []dueAdd
-	settled []func() // what may happen outside once the batch is durable
+	settled []func()              // what may happen outside once the batch is durable
+	calls   []flowengine.CallTask // likewise, in order, after everybody was answered
 	touched map[string]*Tally
 	counted map[string]bool // counts that the batch changed
 	lanes   map[string]bool // in which its messages have taken turns; nil: none ever
@@ -424,16 +425,20 @@ func (ex *executor) release(b *batch) {
 			t.done(t.err)
 		}
 	}
+	for i := range b.calls {
+		ex.rt.caller.Do(b.calls[i])
+	}
 	ex.rt.metrics.commit.Observe(ex.rt.now().Sub(b.began).Seconds())
 	b.writes.Reset()
 	clear(b.tasks)
 	clear(b.due)
 	clear(b.settled)
+	clear(b.calls)
 	clear(b.touched)
 	clear(b.counted)
 	clear(b.lanes)
 	b.stretches = 0
-	b.tasks, b.due, b.settled = b.tasks[:0], b.due[:0], b.settled[:0]
+	b.tasks, b.due, b.settled, b.calls = b.tasks[:0], b.due[:0], b.settled[:0], b.calls[:0]
 	ex.spare = b
 }
 

@@ -39,6 +39,7 @@ const (
 	kindIntake    = 'I' // operation → import that comes in pieces; with a suffix, line and number: what is wrong with a row
 	kindCall      = 'D' // when it was written, call, leg → record of a leg that is over
 	kindOpenCall  = 'O' // call, leg → record of a leg that stands
+	kindCalls     = 'C' // person → empty: a run of the person has a call
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 

@@ -51,6 +51,9 @@ func (rt *Runtime) Publish(ctx context.Context, p Publication) (*Published, erro
 			if err := rt.do(ctx, ex, "catch_up", (*txn).catchUp); err != nil {
 				return nil, fmt.Errorf("reading what waits for its turn: %w", err)
 			}
+			if err := rt.endLostCalls(ctx, ex); err != nil {
+				return nil, fmt.Errorf("ending the calls of the process before: %w", err)
+			}
 		}
 		rt.published.Store(true)
 		rt.wake()

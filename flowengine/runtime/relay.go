@@ -43,6 +43,7 @@ const (
 	relayLeg          relayKind = 35 // tell a person's flows what a leg of a call cost
 	relayMuster       relayKind = 30 // let a recipient whom a broadcast names into it
 	relayAsk          relayKind = 31 // note that a broadcast shall be started
+	relayCall         relayKind = 50 // tell a person's flows what became of a call
 )
 
 // Pauses and memory of relays.
@@ -138,6 +139,8 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveLeg(r.Body)
 	case relayAsk:
 		return tx.receiveAsk(r.Body)
+	case relayCall:
+		return tx.receiveCall(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }

@@ -128,6 +128,7 @@ type Runtime struct {
 	rejectConflicts atomic.Bool   // people.on_conflict: reject
 	importing       chan struct{} // holds one import at a time
 	pacer           pacer
+	caller          Caller           // holds calls; nil: nobody does
 	asked           chan struct{}    // an element has asked for the start of a broadcast
 	alive           map[uint32]alive // of executors of former starts
 	wishes          struct {

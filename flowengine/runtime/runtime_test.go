@@ -135,7 +135,7 @@ func (w *world) publish(flows ...string) (*Published, error) {
 		w.t.Fatal(err)
 	}
 	p := Publication{
-		Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}},
+		Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}, {Value: voiceNumber, Channel: VoiceChannel}},
 		Links: flowengine.Links{Base: "https://l.example", TTL: linkTTL}, Hooks: w.hooks, Policy: w.policy,
 	}
 	for i, f := range flows {

@@ -7,6 +7,7 @@ import (
 
 	"trunkline/flowengine"
 	"trunkline/flowengine/record"
+	"trunkline/ivr"
 	"trunkline/keyword"
 )
 
@@ -41,6 +42,7 @@ type Outcome struct {
 	// Untried: a retry that is due to us, not to the peer, counts as no attempt.
 	Untried bool
 	Vars    flowengine.Attrs // what the peer answered
+	Call    *ivr.Outcome     // of a call
 }
 
 // Sender sends the messages of one channel. Send must not block; it calls done
@@ -120,6 +122,8 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 			return tx.takeBack(m)
 		}})
 	case m.Pacing.Paced() && m.Attempt == 0 && !ex.ready(m, now):
+	case ex.unwanted(m):
+		ex.settle(sent{m, Outcome{Fate: FateRejected, Parts: m.Sent, Code: "unwanted"}})
 	case !m.Expires.IsZero() && !now.Before(m.Expires):
 		ex.settle(sent{m, Outcome{Fate: FateExpired, Parts: m.Sent}})
 	case m.Marketing:
@@ -210,9 +214,12 @@ func (tx *txn) tellFlows(m *Message, o Outcome) (owed flowengine.Charge, err err
 		tx.tellResult(m, o)
 		return owed, nil
 	}
-	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data}
+	result := &flowengine.SendResult{ID: m.ID, Origin: m.Origin, Channel: m.Channel, To: m.To, Carrier: o.Carrier, Parts: m.Sent, Accepted: o.Fate == FateAccepted, Code: o.Code, Vars: o.Vars, Data: m.Data, Call: o.Call}
 	if !result.Accepted {
 		result.Reason = o.Fate.String()
+		if o.Call != nil {
+			result.Reason = string(o.Call.Port)
+		}
 	}
 	return tx.tellOutcome(result, m.Origin.Person, time.Time{})
 }
@@ -244,6 +251,7 @@ const (
 	resCode
 	resVars
 	resData
+	resCall
 )
 
 func appendResult(b []byte, r *flowengine.SendResult) []byte {
@@ -259,7 +267,8 @@ func appendResult(b []byte, r *flowengine.SendResult) []byte {
 	b = record.AppendNested(b, resVars, func(b []byte) []byte {
 		return flowengine.AppendPerson(b, &flowengine.Person{Attrs: r.Vars})
 	})
-	return flowengine.AppendData(b, resData, r.Data)
+	b = flowengine.AppendData(b, resData, r.Data)
+	return appendCallOutcome(b, resCall, r.Call)
 }
 
 func (tx *txn) receiveResult(body []byte) error {
@@ -296,6 +305,8 @@ func (tx *txn) receiveResult(body []byte) error {
 			r.Vars = vars.Attrs
 		case resData:
 			err = flowengine.DecodeData(f.Bytes, &r.Data)
+		case resCall:
+			r.Call, err = decodeCallOutcome(f.Bytes)
 		}
 		return err
 	})

@@ -267,6 +267,9 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 		tx.emit(shard, &r.Sends[i])
 		tx.keepLinks(&r.Sends[i])
 	}
+	if len(r.Calls) > 0 || r.CallsChanged {
+		tx.holdCalls(m, r)
+	}
 	tx.keep(m, r)
 	for _, a := range r.AddressesAdded {
 		if tx.claimed {
