@@ -81,6 +81,12 @@ func (d *director) fire(one *due) error {
 		}
 		return d.cause(one.player, &flowengine.Timer{Flow: t.Flow, Number: t.Number, Seq: t.Seq}, "the time is up"+at)
 	}
+	if one.line != nil {
+		return d.ring(one.line)
+	}
+	if one.send.Channel == channelVoice {
+		return d.dial(one.player, one.send)
+	}
 	return d.cause(one.player, d.result(one.send, true), accepts(one.send))
 }
 
@@ -114,6 +120,11 @@ func (d *director) cause(p *Player, c flowengine.Cause, words string) error {
 		d.sent(p, &r.Sends[i])
 	}
 	d.play.Turns = append(d.play.Turns, turn)
+	for _, t := range r.Calls {
+		if err := d.begin(t); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -126,7 +137,7 @@ func (d *director) sent(p *Player, s *flowengine.Send) {
 		return
 	}
 	one := due{at: later(d.now, s.NotBefore), player: p, send: s}
-	if d.script.Auto {
+	if d.script.Auto || s.Channel == channelVoice {
 		d.agenda = append(d.agenda, one)
 	} else {
 		d.unsent = append(d.unsent, one)

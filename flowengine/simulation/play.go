@@ -35,6 +35,7 @@ type Turn struct {
 	Refused  string
 	Happened []flowengine.Event
 	Sends    []flowengine.Send // in the order of the Queued events
+	Calls    []string          // what then goes on on the call, in words
 	Waits    []time.Time       // deadlines that were set
 }
 
@@ -88,6 +89,7 @@ type director struct {
 	agenda []due
 	unsent []due // messages without an answer, oldest first; with auto: none
 	daily  []*routine
+	lines  []*line
 	nth    int
 }
 
@@ -97,6 +99,7 @@ type due struct {
 	player *Player
 	timer  *flowengine.Deadline
 	send   *flowengine.Send
+	line   *lineEvent
 }
 
 // routine is an entry point that is looked at once a day.
@@ -256,6 +259,8 @@ func (d *director) act(s *Step) error {
 		return d.cause(p, &flowengine.Report{ID: m.ID, Origin: m.Origin, Carrier: "simulated", State: s.Report, Delivered: delivered, Final: true}, "the carrier reports: "+s.Report)
 	case s.Change != nil:
 		return d.change(p, s.Change)
+	case s.onCall():
+		return d.call(p, s)
 	}
 	return nil
 }

@@ -53,6 +53,11 @@ type Step struct {
 	Reason     string              `yaml:"reason" default:"rejected" doc:"Why accept: false refuses."`
 	Report     string              `yaml:"report" enum:"delivered,undeliverable,expired,rejected,deleted,unknown" doc:"The final delivery report on the person's latest message."`
 	Change     *Change             `yaml:"change" doc:"The profile is changed from outside."`
+	Call       string              `yaml:"call" doc:"The person calls this number of ours."`
+	Press      string              `yaml:"press" pattern:"^[0-9*#]{1,64}$" doc:"Keys that the person presses on the call."`
+	Speak      time.Duration       `yaml:"speak" min:"1s" max:"1h" doc:"How long the person speaks while the call is recorded."`
+	HangUp     bool                `yaml:"hang_up" doc:"The person hangs up."`
+	Callee     string              `yaml:"callee" enum:"human,machine,fax,busy,no_answer,failed,hangs_up" doc:"What who is called does, the person or the target of a forwarded call. With auto, a human answers at once, and targets talk for a minute."`
 }
 
 // Change is a change of a profile.
@@ -134,6 +139,11 @@ func Parse(file string, data []byte) (*Script, error) {
 	return s, nil
 }
 
+// onCall says whether the step is about a call.
+func (s *Step) onCall() bool {
+	return s.Call != "" || s.Press != "" || s.Speak > 0 || s.HangUp || s.Callee != ""
+}
+
 // check demands that a step says one thing.
 func (s *Step) check() error {
 	var given []string
@@ -142,6 +152,7 @@ func (s *Step) check() error {
 		is   bool
 	}{
 		{"in", s.In != nil}, {"event", s.Event != ""}, {"start", s.Start != ""}, {"accept", s.Accept != nil}, {"report", s.Report != ""}, {"change", s.Change != nil},
+		{"call", s.Call != ""}, {"press", s.Press != ""}, {"speak", s.Speak > 0}, {"hang_up", s.HangUp}, {"callee", s.Callee != ""},
 	} {
 		if a.is {
 			given = append(given, a.name)
@@ -151,7 +162,7 @@ func (s *Step) check() error {
 	case len(given) > 1:
 		return fmt.Errorf("a step says one thing, not %s; make steps of them", strings.Join(given, " and "))
 	case len(given) == 0 && !s.At.given && s.Wait == 0:
-		return errors.New("the step says nothing: in, event, start, accept, report, change, wait or at is expected")
+		return errors.New("the step says nothing: in, event, start, accept, report, change, call, press, speak, hang_up, callee, wait or at is expected")
 	case s.At.given && s.Wait > 0:
 		return errors.New("say either at or wait")
 	case s.Properties != nil && s.Event == "":

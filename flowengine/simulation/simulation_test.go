@@ -240,7 +240,7 @@ func TestBeginning(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	for script, want := range map[string]string{
-		`steps: [{}]`:                  `script.yaml:1:9: the step says nothing: in, event, start, accept, report, change, wait or at is expected`,
+		`steps: [{}]`:                  `script.yaml:1:9: the step says nothing: in, event, start, accept, report, change, call, press, speak, hang_up, callee, wait or at is expected`,
 		`steps: [{in: a, event: B}]`:   `script.yaml:1:9: a step says one thing, not in and event; make steps of them`,
 		`steps: [{wait: 1h, at: +1h}]`: `script.yaml:1:9: say either at or wait`,
 		`steps: [{at: 1h}]`:            `script.yaml:1:14: at: "1h" is not a stretch of time since the beginning (write it as +0s, +90m or +1d)`,
