@@ -50,7 +50,7 @@ type CallStart struct {
 const (
 	diallingMost = 1000                   // calls that are being made at once
 	diallingWait = time.Second            // before one more is tried
-	callsPage    = 256                    // persons whose lost calls one task ends
+	lostPage     = 256                    // persons whose lost calls one task ends
 	tellAgain    = 100 * time.Millisecond // while an executor's queue is full
 )
 
@@ -283,7 +283,7 @@ func (tx *txn) loseCalls() (more bool, err error) {
 				copy(id[2:], key[len(prefix):])
 				people = append(people, id)
 			}
-			return len(people) < callsPage
+			return len(people) < lostPage
 		})
 		if err != nil {
 			return false, err
