@@ -211,7 +211,7 @@ func (d *director) carry(l *line, c ivr.Command) (ivr.Event, error) {
 	case ivr.StartTimer:
 		d.agenda = append(d.agenda, due{at: d.now.Add(c.After), player: l.player, line: &lineEvent{l, ivr.TimerFired{Timer: c.Timer}}})
 	case ivr.StopTimer:
-		d.forget(l, func(e ivr.Event) bool { return e == ivr.TimerFired{Timer: c.Timer} })
+		d.forget(l, func(e ivr.Event) bool { return e == ivr.Event(ivr.TimerFired(c)) })
 	case ivr.Finish:
 		return nil, d.finished(l, c.Outcome)
 	}
