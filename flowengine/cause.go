@@ -22,6 +22,7 @@ type Inbound struct {
 	Text    string
 	// Subject is that of an e-mail; see heads.
 	Subject string
+	Mail    MailFacts
 	// Key is the id under which the peer knows the message (SMTP: Message-ID);
 	// one that comes again is the same message (rule R7). Empty: it has none.
 	Key string

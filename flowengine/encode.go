@@ -179,7 +179,9 @@ func appendRun(b []byte, r *Run) []byte {
 			b = record.AppendString(b, 3, h.To)
 			b = record.AppendString(b, 4, h.Text)
 			b = record.AppendString(b, 5, h.Keyword)
-			return record.AppendTime(b, 6, h.At)
+			b = record.AppendTime(b, 6, h.At)
+			b = record.AppendString(b, 7, h.Subject)
+			return h.Append(b)
 		})
 	}
 	b = record.AppendUint(b, 17, uint64(r.Attempt))
@@ -275,6 +277,10 @@ func decodeRun(b []byte, r *Run) error {
 					h.Keyword = string(f.Bytes)
 				case 6:
 					h.At = f.Time()
+				case 7:
+					h.Subject = string(f.Bytes)
+				default:
+					h.Decode(f)
 				}
 				return nil
 			})
@@ -459,4 +465,37 @@ func decodeAttr(b []byte, attrs *Attrs) error {
 	}
 	attrs.Set(a.Name, a.Value)
 	return nil
+}
+
+// Numbers of MailFacts in the stored form of what they are a part of.
+const (
+	factSPF = 60 + iota
+	factDKIM
+	factDMARC
+	factFile
+)
+
+// Append appends the stored form, as fields of the record that f is a part of.
+func (f *MailFacts) Append(b []byte) []byte {
+	b = record.AppendString(b, factSPF, f.SPF)
+	b = record.AppendString(b, factDKIM, f.DKIM)
+	b = record.AppendString(b, factDMARC, f.DMARC)
+	for _, name := range f.Files {
+		b = record.AppendString(b, factFile, name)
+	}
+	return b
+}
+
+// Decode takes a field, if it is one that Append wrote.
+func (f *MailFacts) Decode(r record.Field) {
+	switch r.Num {
+	case factSPF:
+		f.SPF = string(r.Bytes)
+	case factDKIM:
+		f.DKIM = string(r.Bytes)
+	case factDMARC:
+		f.DMARC = string(r.Bytes)
+	case factFile:
+		f.Files = append(f.Files, string(r.Bytes))
+	}
 }

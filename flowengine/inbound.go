@@ -28,7 +28,7 @@ func (st *step) inbound(in *Inbound) {
 	}
 	waits, runs := st.waits(in)
 	found, consumer := st.decide(in, waits)
-	heard := &Heard{Channel: in.Channel, From: in.From.Value, To: in.To, Text: in.Text, Keyword: consumer.Keyword, At: in.At}
+	heard := &Heard{Channel: in.Channel, From: in.From.Value, To: in.To, Text: in.Text, Keyword: consumer.Keyword, At: in.At, Subject: in.Subject, MailFacts: in.Mail}
 	switch consumer.Kind {
 	case keyword.ByReserved:
 		st.reserved(in, number, consumer.Word)

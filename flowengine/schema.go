@@ -210,10 +210,17 @@ const (
 	inboundKeyword = "keyword"
 	inboundFrom    = "from"
 	inboundTo      = "to"
+	// Of e-mails.
+	inboundSubject = "subject"
+	inboundSPF     = "spf"
+	inboundDKIM    = "dkim"
+	inboundDMARC   = "dmarc"
+	inboundFiles   = "files"
 )
 
 var inboundTypes = map[string]Type{
 	inboundText: Text, inboundNumber: Decimal, inboundDate: Date, inboundKeyword: Text, inboundFrom: Text, inboundTo: Text,
+	inboundSubject: Text, inboundSPF: Text, inboundDKIM: Text, inboundDMARC: Text, inboundFiles: List,
 }
 
 // field is one of the inbound fields; unset when h is nil or has no such part.
@@ -234,6 +241,18 @@ func (h *Heard) field(name string) Value {
 		return optionalText(h.From)
 	case inboundTo:
 		return optionalText(h.To)
+	case inboundSubject:
+		return optionalText(h.Subject)
+	case inboundSPF:
+		return optionalText(h.SPF)
+	case inboundDKIM:
+		return optionalText(h.DKIM)
+	case inboundDMARC:
+		return optionalText(h.DMARC)
+	case inboundFiles:
+		if len(h.Files) > 0 {
+			return ListValue(h.Files)
+		}
 	}
 	return Value{}
 }

@@ -58,6 +58,16 @@ type Heard struct {
 	Text    string
 	Keyword string // the keyword that matched, as configured; empty for any
 	At      time.Time
+	Subject string // of an e-mail, as what follows
+	MailFacts
+}
+
+// MailFacts are what the edge found out about an e-mail.
+type MailFacts struct {
+	// SPF, DKIM and DMARC are results in the words of RFC 8601 §2.7 (pass, fail, none …);
+	// empty: nobody looked.
+	SPF, DKIM, DMARC string
+	Files            []string // names of what was attached, bounded by the edge
 }
 
 // Membership is a person's history with one flow, over all its versions.

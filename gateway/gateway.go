@@ -67,7 +67,16 @@ type Inbound struct {
 	ReportWanted bool
 	// ReportTo is the peer's address for that report where it differs from From.
 	Properties map[string]string // bounded extras an edge wants flows to see, such as a UDH port
+	Files      []string          // of an e-mail: names of what was attached, bounded
 }
+
+// Properties of e-mails: whether it is proved from whom they are, in the words of
+// RFC 8601 §2.7.
+const (
+	PropertySPF   = "spf"
+	PropertyDKIM  = "dkim"
+	PropertyDMARC = "dmarc"
+)
 
 // Fragment is one part of a concatenated message. Payload and Coding are the
 // wire's; the Assembler that the edge provides turns all parts into text.

@@ -24,6 +24,9 @@ func (c core) Inbound(m gateway.Inbound, done func(error)) {
 		ID: m.ID, Channel: string(m.Channel), Carrier: m.Carrier, From: sender(m.Channel, m.From), To: keyword.Number(m.To),
 		Text: m.Text, Subject: m.Subject, Key: m.Key, At: m.Received, DeliverAt: m.DeliverAt, ReportWanted: m.ReportWanted, ReportFrom: m.From, ReportTo: m.To,
 	}
+	if m.Channel == gateway.Email {
+		a.Mail = flowengine.MailFacts{SPF: m.Properties[gateway.PropertySPF], DKIM: m.Properties[gateway.PropertyDKIM], DMARC: m.Properties[gateway.PropertyDMARC], Files: m.Files}
+	}
 	if f := m.Fragment; f != nil {
 		a.Part = &runtime.Part{Ref: f.Ref, Total: f.Total, Seq: f.Seq, Coding: f.Coding, Header: f.Header, Payload: f.Payload}
 	}

@@ -123,7 +123,7 @@ func (tx *txn) hear(m *member, a *Arrival) {
 	if at.IsZero() {
 		at = tx.now
 	}
-	r := tx.step(m, &flowengine.Inbound{ID: a.ID, Channel: a.Channel, Carrier: a.Carrier, From: a.From, To: a.To, Text: a.Text, Subject: a.Subject, Key: a.Key, At: at.UTC().Truncate(time.Millisecond)})
+	r := tx.step(m, &flowengine.Inbound{ID: a.ID, Channel: a.Channel, Carrier: a.Carrier, From: a.From, To: a.To, Text: a.Text, Subject: a.Subject, Mail: a.Mail, Key: a.Key, At: at.UTC().Truncate(time.Millisecond)})
 	tx.ex.rt.metrics.inbound.WithLabelValues(a.Channel, r.Outcome).Inc()
 	tx.oweReceipt(a, a.ID, StateDelivered)
 }

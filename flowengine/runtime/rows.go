@@ -218,6 +218,7 @@ type Arrival struct {
 	To      string             // normalised
 	Text    string
 	Subject string // of an e-mail
+	Mail    flowengine.MailFacts
 	Key     string // the peer's own id of the message; may be empty
 	At      time.Time
 	// Part is set when the message is one part of several.
@@ -271,6 +272,7 @@ func (a *Arrival) append(b []byte) []byte {
 	b = record.AppendString(b, arrReportTo, a.ReportTo)
 	b = record.AppendString(b, arrSubject, a.Subject)
 	b = record.AppendString(b, arrKey, a.Key)
+	b = a.Mail.Append(b)
 	if a.Part != nil {
 		b = record.AppendNested(b, arrPart, a.Part.append)
 	}
@@ -308,6 +310,8 @@ func (a *Arrival) decode(b []byte) error {
 			a.Key = string(f.Bytes)
 		case arrPart:
 			a.Part, err = decodePart(f.Bytes)
+		default:
+			a.Mail.Decode(f)
 		}
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -22,9 +23,18 @@ type Config struct {
 	MaxConnectionsPerAddress int `yaml:"max_connections_per_address" default:"20" min:"1" max:"100000" doc:"Connections held at once from one IP address (IPv6: one /64 network); further ones get 421."`
 	Rate                     int `yaml:"rate" default:"600" min:"1" max:"1000000" doc:"Messages per minute from one IP address (IPv6: one /64 network); more get 421."`
 
+	Authentication Authentication `yaml:"authentication" doc:"How it is found out whether a mail is from whom it says (SPF, DKIM, DMARC)."`
+
 	CommandTimeout time.Duration `yaml:"command_timeout" default:"5m" min:"1s" max:"1h" doc:"Time that a peer has for its next command (RFC 5321 §4.5.3.2.7)."`
 	DataTimeout    time.Duration `yaml:"data_timeout" default:"10m" min:"1s" max:"1h" doc:"Time that a peer has for a whole message."`
 	SessionTimeout time.Duration `yaml:"session_timeout" default:"1h" min:"1s" max:"24h" doc:"Longest life of a connection."`
+}
+
+// Authentication says how senders are checked.
+type Authentication struct {
+	NameServers []string      `yaml:"name_servers" max:"8" doc:"Name servers that are asked, as address:port, such as 127.0.0.1:53. Default: those of the system."`
+	Timeout     time.Duration `yaml:"timeout" default:"5s" min:"100ms" max:"1m" doc:"Time for a question to a name server, and for all that is still unknown when a mail has come."`
+	Trusted     []string      `yaml:"trusted" max:"64" doc:"Networks whose mail is not checked, such as 10.0.0.0/8. Default: this machine, 127.0.0.0/8 and ::1/128."`
 }
 
 // Listener is one address at which mail is taken.
@@ -32,6 +42,7 @@ type Listener struct {
 	Address  string `yaml:"address" required:"true" doc:"host:port, such as 0.0.0.0:25; an empty host means every address of the machine."`
 	TLS      *TLS   `yaml:"tls" doc:"Certificate. With it STARTTLS is offered."`
 	Implicit bool   `yaml:"implicit_tls" default:"false" doc:"Speak TLS from the first octet instead of offering STARTTLS (RFC 8314); needs tls."`
+	DMARC    string `yaml:"dmarc" default:"tag" enum:"accept,tag,reject" doc:"What is done about the senders of mails: accept checks nothing; tag checks, and flows see inbound.spf, inbound.dkim and inbound.dmarc; reject also refuses, with 550 5.7.1, what the domain of the sender wants refused."`
 }
 
 // TLS is our side of an encrypted connection. The files are read again when they
@@ -61,6 +72,16 @@ func (c *Config) Validate() error {
 	}
 	if c.Hostname != "" && !validDomain(c.Hostname) {
 		fault("hostname", "%q is not the name of a host", c.Hostname)
+	}
+	for i, s := range c.Authentication.NameServers {
+		if _, err := netip.ParseAddrPort(s); err != nil {
+			fault(fmt.Sprintf("authentication.name_servers[%d]", i), "%q is not address:port, such as 127.0.0.1:53", s)
+		}
+	}
+	for i, s := range c.Authentication.Trusted {
+		if _, err := netip.ParsePrefix(s); err != nil {
+			fault(fmt.Sprintf("authentication.trusted[%d]", i), "%q is not a network such as 10.0.0.0/8", s)
+		}
 	}
 	for i, l := range c.Listen {
 		at := fmt.Sprintf("listen[%d]", i)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"trunkline/gateway"
+	"trunkline/gateway/smtp/authres"
 	"trunkline/gateway/smtp/verp"
 )
 
@@ -43,6 +44,8 @@ type Edge struct {
 	core      gateway.Core
 	mailbox   func(string) (string, bool)
 	returns   *verp.Key
+	verifier  *authres.Verifier
+	trusted   []netip.Prefix // whose mail is not checked
 	log       *slog.Logger
 	bodies    bool
 	metrics   *metrics
@@ -71,6 +74,7 @@ func New(c Config, o Options) (*Edge, error) {
 			e.hostname = name
 		}
 	}
+	e.authenticate(c.Authentication)
 	if e.log == nil {
 		e.log = slog.Default()
 	}

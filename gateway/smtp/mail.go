@@ -26,6 +26,9 @@ const (
 	textMost    = 16 << 10  // octets that flows see
 	subjectMost = 1000
 	idMost      = 1000
+	filesMost   = 20 // whose names are kept
+	// fileNameMost is in octets.
+	fileNameMost = 100
 )
 
 // letter is a message as far as anybody here is interested in it.
@@ -36,6 +39,10 @@ type letter struct {
 	subject string
 	text    string         // what the writer wrote
 	notice  *notice.Notice // what a machine says of other mails; nil: nothing
+	// headerDomain is the domain of the From field's only address.
+	headerDomain string
+	properties   map[string]string // of gateway.Inbound
+	files        []string          // names of what is attached
 }
 
 // refusals of a message's structure.
@@ -59,7 +66,8 @@ func readLetter(r io.Reader, returnPath string, returned bool, headerMost int) (
 	if hops := e.Header.FieldsByKey("Received"); hops.Len() > hopsMost {
 		return nil, errLoop
 	}
-	l := &letter{kind: kindOf(&e.Header, returnPath), from: sender(&e.Header, returnPath)}
+	l := &letter{kind: kindOf(&e.Header, returnPath)}
+	l.from, l.headerDomain = sender(&e.Header, returnPath)
 	l.subject = clean(decoded(&e.Header, "Subject"), subjectMost)
 	l.subject = strings.Join(strings.Fields(l.subject), " ")
 	if l.kind != fromPerson || returned {
@@ -71,6 +79,7 @@ func readLetter(r io.Reader, returnPath string, returned bool, headerMost int) (
 		return nil, err
 	}
 	l.text = clean(replyText(b.best()), textMost)
+	l.files = b.files
 	l.id = identity(&e.Header, l)
 	return l, nil
 }
@@ -98,14 +107,21 @@ func decoded(h *message.Header, field string) string {
 
 // sender is who wrote: the first address of From. It is what people know of each
 // other; the return path is often a machine's.
-func sender(h *message.Header, returnPath string) string {
+func sender(h *message.Header, returnPath string) (from, domain string) {
 	list, _ := (&gomail.Header{Header: *h}).AddressList("From")
+	var valid []string
 	for _, a := range list {
 		if ValidAddress(a.Address) {
-			return a.Address
+			valid = append(valid, a.Address)
 		}
 	}
-	return returnPath
+	if len(valid) == 0 {
+		return returnPath, ""
+	}
+	if h.FieldsByKey("From").Len() > 1 {
+		return valid[0], ""
+	}
+	return valid[0], fromDomain(valid)
 }
 
 // identity tells a message apart from others, and is the same when it is sent again.
@@ -126,6 +142,7 @@ type body struct {
 	plain, html string
 	found       bool // a plain one
 	parts       int
+	files       []string // names of what is attached
 }
 
 func (b *body) best() string {
@@ -146,6 +163,7 @@ func (b *body) read(e *message.Entity, depth int) error {
 	media, _, _ := e.Header.ContentType()
 	disposition, _, _ := e.Header.ContentDisposition()
 	media = strings.ToLower(media)
+	b.attached(&e.Header, disposition, media)
 	switch {
 	case strings.EqualFold(disposition, "attachment"):
 	case (media == "text/plain" || media == "") && !b.found:
@@ -158,6 +176,18 @@ func (b *body) read(e *message.Entity, depth int) error {
 		return err
 	}
 	return nil
+}
+
+// attached notes the name of a part that is a file, or its type when it has no name.
+func (b *body) attached(h *message.Header, disposition, media string) {
+	name, _ := (&gomail.AttachmentHeader{Header: *h}).Filename()
+	switch {
+	case len(b.files) >= filesMost:
+	case name != "":
+		b.files = append(b.files, clean(strings.Join(strings.Fields(name), " "), fileNameMost))
+	case strings.EqualFold(disposition, "attachment"):
+		b.files = append(b.files, clean(media, fileNameMost))
+	}
 }
 
 // readParts goes through a multipart. One that breaks off is taken as far as it goes:

@@ -16,6 +16,7 @@ const (
 	reasonContent     = "content"
 	reasonOverload    = "overload"
 	reasonStore       = "unavailable"
+	reasonDMARC       = "dmarc"
 	reasonBroken      = "broken_off"
 )
 
@@ -24,6 +25,7 @@ type metrics struct {
 	messages *prometheus.CounterVec // kind
 	refusals *prometheus.CounterVec // reason
 	notices  *prometheus.CounterVec // kind, of
+	dmarc    *prometheus.CounterVec // result
 	panics   prometheus.Counter
 	coreTime prometheus.Histogram
 }
@@ -36,6 +38,8 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 			Name: "trunkline_smtp_refusals_total", Help: "Connections, recipients and mails that were refused, by reason."}, []string{"reason"}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "trunkline_smtp_notices_total", Help: "Bounces and complaints, by kind and by whether they name a mail of ours (ours) or none (unknown)."}, []string{"kind", "of"}),
+		dmarc: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "trunkline_smtp_dmarc_total", Help: "Mails of persons whose sender was checked, by the result of DMARC: pass, fail, none, temperror, permerror."}, []string{"result"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "trunkline_smtp_panics_total", Help: "Sessions that a fault in our own code has ended."}),
 		coreTime: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -46,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	}
 	connections := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "trunkline_smtp_connections", Help: "Connections that are held."}, func() float64 { return float64(e.connections()) })
-	reg.MustRegister(m.messages, m.refusals, m.notices, m.panics, m.coreTime, connections)
+	reg.MustRegister(m.messages, m.refusals, m.notices, m.dmarc, m.panics, m.coreTime, connections)
 	return m
 }
 

@@ -25,6 +25,7 @@ var (
 	errSender   = answer(501, 5, 1, 7, "This is not the address of a sender")
 	errRcpt     = answer(501, 5, 1, 3, "This is not an address")
 	errUTF8     = answer(553, 5, 6, 7, "An address beyond ASCII needs SMTPUTF8")
+	errDMARC    = answer(550, 5, 7, 1, "The domain of the sender refuses mails that it cannot prove (DMARC)")
 	errRelay    = answer(550, 5, 7, 1, "This is not a relay")
 	errUnknown  = answer(550, 5, 1, 1, "There is no such address here")
 	errOverload = answer(450, 4, 3, 1, "Too much at once: try again later")
@@ -138,6 +139,11 @@ func (s *session) Data(r io.Reader) error {
 	t := s.transaction
 	s.mu.Unlock()
 	in := newContent(r)
+	check := s.examine(&t)
+	if check != nil {
+		in.copied = check
+		defer check.Close()
+	}
 	l, err := readLetter(in, t.from, len(t.to) == 0, s.edge.config.MaxHeader)
 	_, _ = io.Copy(io.Discard, in) // attachments, and what is wrong with them
 	if in.err == nil && in.chunked && s.conn.ended.Load() {
@@ -151,6 +157,9 @@ func (s *session) Data(r io.Reader) error {
 	}
 	if number, _ := s.edge.mailbox(l.from); number != "" && l.kind == fromPerson && !strings.HasPrefix(number, "*") {
 		l.kind = loop
+	}
+	if err := s.authentic(check, l); err != nil {
+		return err
 	}
 	switch {
 	case l.kind == fromPerson:
@@ -204,6 +213,7 @@ func (s *session) hand(l *letter, to []string) error {
 		}
 		s.edge.core.Inbound(gateway.Inbound{
 			Channel: gateway.Email, Carrier: carrierName, From: l.from, To: number, Subject: l.subject, Text: l.text, Key: l.id, Received: now,
+			Properties: l.properties, Files: l.files,
 		}, func(err error) { results <- err })
 	}
 	return s.await(results, len(to), now)
@@ -261,6 +271,7 @@ type content struct {
 	chunked bool // BDAT: its length is told, so a bare LF moves no border
 	prior   byte
 	one     [1]byte
+	copied  io.Writer // gets what is read; nil: nobody wants it
 	err     error
 }
 
@@ -275,6 +286,9 @@ func newContent(r io.Reader) *content {
 // Read implements io.Reader. It goes octet by octet: go-smtp's reader fills what it is
 // given, and after a bare CR the peer may wait for an answer.
 func (c *content) Read(b []byte) (n int, err error) {
+	if c.copied != nil {
+		defer func() { _, _ = c.copied.Write(b[:n]) }()
+	}
 	if c.chunked {
 		n, err = c.r.Read(b)
 		if err != nil && err != io.EOF {
