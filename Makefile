@@ -81,6 +81,10 @@ soak: build ## ten minutes at half load: memory stays flat
 crash: build ## kill -9 under load, thirty times: nothing acknowledged is lost
 	go run ./cmd/harness crash
 
+.PHONY: smuggling
+smuggling: build ## what is known of SMTP smuggling, against the daemon and through what it sends
+	go run ./cmd/harness smuggling
+
 .PHONY: simulate
 simulate: ## two thousand random worlds around the runtime, which dies in them at any moment: what must never be
 	go run ./cmd/harness simulate

@@ -7,6 +7,7 @@
 //	harness bench-timers  a million persons who wait in a flow
 //	harness soak          memory under half load
 //	harness bench-flow    durable steps through a flow, audiences, triggers
+//	harness smuggling     SMTP smuggling and slipped-in commands, both directions
 //	harness simulate      random worlds around the runtime: what must never be
 //
 // It fails when something that must be correct is not, never because of a figure.
@@ -40,6 +41,7 @@ var commands = []command{
 	{"bench-timers", true, waitingFlow, benchTimers},
 	{"soak", true, keywordFlow, soak},
 	{"bench-flow", false, "", benchFlow},
+	{"smuggling", true, mailedFlow, smuggling},
 	{"simulate", false, "", simulateWorlds},
 }
 

@@ -14,7 +14,7 @@ func TestArrivalRecord(t *testing.T) {
 	a := Arrival{
 		ID: "1", Channel: "email", Carrier: "smtp", From: flowengine.ParseAddress("email:Ana@B.example"), To: "shop@example.com", Text: "text", Subject: "subject",
 		Mail: flowengine.MailFacts{SPF: "pass", DKIM: "fail", DMARC: "none", Files: []string{"a.pdf", "b.pdf"}},
-		Key: "1@b.example", At: time.UnixMilli(1_700_000_000_123).UTC(), ReportWanted: true, ReportFrom: "a", ReportTo: "b",
+		Key:  "1@b.example", At: time.UnixMilli(1_700_000_000_123).UTC(), ReportWanted: true, ReportFrom: "a", ReportTo: "b",
 		Part: &Part{Ref: 1, Total: 2, Seq: 1, Coding: 8, Header: []byte{1}, Payload: []byte{2}},
 	}
 	v := reflect.ValueOf(a)
