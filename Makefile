@@ -81,6 +81,10 @@ soak: build ## ten minutes at half load: memory stays flat
 crash: build ## kill -9 under load, thirty times: nothing acknowledged is lost
 	go run ./cmd/harness crash
 
+.PHONY: bench-mail
+bench-mail: build peers ## mails per second in and out, beside Postfix in the same run
+	go run ./cmd/harness bench-mail
+
 .PHONY: smuggling
 smuggling: build ## what is known of SMTP smuggling, against the daemon and through what it sends
 	go run ./cmd/harness smuggling

@@ -42,6 +42,7 @@ var commands = []command{
 	{"soak", true, keywordFlow, soak},
 	{"bench-flow", false, "", benchFlow},
 	{"smuggling", true, mailedFlow, smuggling},
+	{"bench-mail", true, mailedFlow, benchMail},
 	{"simulate", false, "", simulateWorlds},
 }
 

@@ -126,3 +126,12 @@ func (s *mailSite) settled(ctx context.Context, want int) (int, error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+// limit changes a line of the configuration.
+func (s *mailSite) limit(line, to string) error {
+	config, err := os.ReadFile(s.config())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.config(), []byte(strings.Replace(string(config), line, to, 1)), 0o600)
+}

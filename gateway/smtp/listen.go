@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -102,12 +103,21 @@ type conn struct {
 	// by edge.mu.
 	parting, busy bool
 	closed        atomic.Bool
+
+	writing sync.Mutex
+	replies []byte // written when the peer is waited for: those to pipelined commands go out together
 }
+
+// repliesMost is how much is held back of what is said to a peer.
+const repliesMost = 4 << 10
 
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.quit.Load() {
 		return 0, io.EOF
+	}
+	if err := c.flush(); err != nil {
+		return 0, err
 	}
 	n, err := c.Conn.Read(b)
 	switch {
@@ -134,16 +144,34 @@ var rewritten = [...]struct{ from, to string }{
 
 // Write implements net.Conn. go-smtp writes an answer line by line.
 func (c *conn) Write(b []byte) (int, error) {
-	for _, r := range rewritten {
-		if bytes.HasPrefix(b, []byte(r.from)) {
-			line := append([]byte(r.to), b[len(r.from):]...)
-			if _, err := c.Conn.Write(line); err != nil {
-				return 0, err
+	c.writing.Lock()
+	n := len(c.replies)
+	c.replies = append(c.replies, b...)
+	if len(b) > 4 && b[0] == '5' {
+		for _, r := range rewritten {
+			if bytes.HasPrefix(b, []byte(r.from)) {
+				c.replies = append(append(c.replies[:n], r.to...), b[len(r.from):]...)
 			}
-			return len(b), nil
 		}
 	}
-	return c.Conn.Write(b)
+	full := len(c.replies) >= repliesMost
+	c.writing.Unlock()
+	if full {
+		return len(b), c.flush()
+	}
+	return len(b), nil
+}
+
+// flush says what was held back.
+func (c *conn) flush() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if len(c.replies) == 0 {
+		return nil
+	}
+	_, err := c.Conn.Write(c.replies)
+	c.replies = c.replies[:0]
+	return err
 }
 
 // SetReadDeadline implements net.Conn: nothing outlives the connection's time, and
@@ -185,6 +213,8 @@ func (c *conn) part() {
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
+		c.SetWriteDeadline(time.Now().Add(refusalTime)) // whoever does not listen is not waited for
+		_ = c.flush()
 		c.edge.leave(c)
 	}
 	return c.Conn.Close()
@@ -195,12 +225,25 @@ func (c *conn) Close() error {
 // take the last word from it.
 func hangUp(c net.Conn, line string) {
 	c.SetDeadline(time.Now().Add(refusalTime))
-	if _, err := io.WriteString(c, line); err == nil {
+	_, err := io.WriteString(c, line)
+	if own := ownConn(c); err == nil && own != nil {
+		err = own.flush()
+	}
+	if err == nil {
 		if half, ok := below(c).(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 		}
 	}
 	_ = c.Close()
+}
+
+// ownConn is the conn that a connection is, or that TLS goes over.
+func ownConn(c net.Conn) *conn {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	own, _ := c.(*conn)
+	return own
 }
 
 // below is the connection that a conn is made of.

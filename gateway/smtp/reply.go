@@ -26,6 +26,12 @@ func replyText(text string) string {
 	return tidy(withoutGreeting(kept))
 }
 
+// What a line must have, at least, before an expression looks at it: most have not.
+const (
+	digits         = "0123456789"
+	headerNameMost = 24
+)
+
 // quoted: a line of a mail that is answered (RFC 3676 §4.5).
 func quoted(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " \t"), ">") }
 
@@ -37,12 +43,13 @@ func ends(lines []string, i int) bool {
 		return true
 	}
 	line = strings.TrimSpace(line)
+	colon := strings.IndexByte(line[:min(len(line), headerNameMost)], ':') > 0
 	switch {
 	case line == "":
 		return false
-	case original.MatchString(line):
+	case strings.HasPrefix(line, "--") && original.MatchString(line):
 		return true
-	case strings.Trim(line, "_") == "" && len(line) >= 10, headerLine.MatchString(line):
+	case strings.Trim(line, "_") == "" && len(line) >= 10, colon && headerLine.MatchString(line):
 		return headerBlock(lines[i:])
 	}
 	return false
@@ -60,7 +67,7 @@ func introduces(lines []string, i int) bool {
 				return !answersFollow(lines[i+1:])
 			}
 		}
-	case introductionBegin.MatchString(line):
+	case strings.ContainsAny(line, digits) && introductionBegin.MatchString(line):
 		for ahead := 1; ahead <= 2 && i+ahead < len(lines); ahead++ {
 			if next := strings.TrimSpace(lines[i+ahead]); introductionEnd.MatchString(next) {
 				return !answersFollow(lines[i+ahead+1:])
