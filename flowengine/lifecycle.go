@@ -105,34 +105,11 @@ func oneFlowPerVoiceNumber(flows []*Flow) error {
 	return nil
 }
 
-// Unavailable finds what the version needs of channels that are not there, each
-// with its place.
-func (v *Version) Unavailable() (found strict.Errors) {
-	for i, e := range v.Entries {
-		if _, ok := e.Trigger.(*InboundCall); ok && Coming[channelVoice] != "" {
-			found = append(found, strict.Error{
-				File: v.File, Line: e.Line, Column: e.Column, Path: fmt.Sprintf("entries[%d].type", i), Text: e.Type,
-				Message: Coming[channelVoice],
-			})
-		}
-	}
-	for _, n := range v.Nodes() {
-		if _, ok := n.Element.(caller); ok && Coming[channelVoice] != "" {
-			found = append(found, strict.Error{
-				File: v.File, Line: n.Line, Column: n.Column, Path: "elements." + n.ID + ".type", Text: n.Type,
-				Message: Coming[channelVoice],
-			})
-		}
-	}
-	return found
-}
-
 // Coming tells of the channels that have no edge yet what they wait for.
 var Coming = map[string]string{
-	channelVoice: "the voice channel comes with SIP; not available in this build",
-	"email":      "the e-mail channel comes with SMTP; not available in this build",
-	"push":       "the push channel comes with its providers; not available in this build",
-	"chat":       "the chat channel comes with its providers; not available in this build",
+	"email": "the e-mail channel comes with SMTP; not available in this build",
+	"push":  "the push channel comes with its providers; not available in this build",
+	"chat":  "the chat channel comes with its providers; not available in this build",
 }
 
 // comingTypes are the types of elements whose channel is in Coming.

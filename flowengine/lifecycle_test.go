@@ -107,18 +107,6 @@ func TestOneFlowPerVoiceNumber(t *testing.T) {
 	}
 }
 
-// What waits for a channel parses, and is told by its place to be not there yet.
-func TestUnavailable(t *testing.T) {
-	v := versionOf(t, fmt.Sprintf(calls, "hotline", "auto"))
-	found := v.Unavailable()
-	if len(found) != 1 || found[0].Error() != "f.yaml:3:25: the voice channel comes with SIP; not available in this build" {
-		t.Errorf("got %v", found)
-	}
-	if found := versionOf(t, fmt.Sprintf(passing, "a", "b", "p")).Unavailable(); found != nil {
-		t.Errorf("got %v", found)
-	}
-}
-
 // An id stands for the element in metrics: one of another type must have another.
 func TestRetyped(t *testing.T) {
 	v := versionOf(t, fmt.Sprintf(passing, "a", "b", "p"))

@@ -18,7 +18,11 @@ import (
 // startInside runs the daemon of a configuration inside the test.
 func startInside(t *testing.T, files map[string]string) *daemon {
 	t.Helper()
-	src := source{newSite(t, files).config}
+	return runInside(t, source{newSite(t, files).config})
+}
+
+func runInside(t *testing.T, src source) *daemon {
+	t.Helper()
 	c, err := load(src)
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"trunkline/gateway/cdr"
 	"trunkline/gateway/httpapi"
 	"trunkline/gateway/links"
+	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/smtp"
 	"trunkline/gateway/webhook"
@@ -59,6 +60,8 @@ type daemon struct {
 	linksListener net.Listener
 	// callFolder is nil when records of calls go to no folder.
 	callFolder *cdr.Folder
+	// voice is nil when there are no calls.
+	voice *voiceEdge
 	// effects is the context of what is sent; it ends after the drain.
 	effects       context.Context
 	cancelEffects context.CancelFunc
@@ -116,6 +119,9 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	d.hooks.reload(c.settings.Webhooks)
 	d.rt.Register(runtime.HookChannel, d.hooks)
 	d.rt.Register(runtime.NotifyChannel, notifier{calls, func(operation string) ([]byte, error) { return d.api.Notification(operation) }})
+	if err = d.openVoice(c); err != nil {
+		return nil, err
+	}
 	if a := c.settings.Admin.Listen; a != "" {
 		if d.admin, err = new(net.ListenConfig).Listen(context.Background(), "tcp", a); err != nil {
 			return nil, fmt.Errorf("admin.listen: %w", err)
@@ -144,6 +150,9 @@ func (d *daemon) close() {
 	}
 	if d.smtp != nil {
 		d.smtp.Close()
+	}
+	if d.voice != nil {
+		d.voice.edge.Close()
 	}
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
@@ -188,6 +197,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 		return err
 	})
 	serveEdge(edge, &parts, failed, func() error { return d.smtp.Run(edge) })
+	d.serveVoice(edge, core, &parts, &rest, failed)
 	parts.Go(func() error { return d.http.Run(edge) })
 	d.serveAPI(edge, &parts, failed)
 	d.serveLinks(edge, &parts, failed)
@@ -202,6 +212,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	notifySystemd("STOPPING=1")
 	until := time.Now().Add(d.config.Load().settings.SMPP.DrainTimeout)
 	d.smtp.Stop()
+	d.stopVoice(until)
 	d.drain(now, until)
 	d.smpp.DrainUntil(until)
 	stopEdge()
@@ -298,11 +309,14 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	if err := d.http.Reload(next.settings.HTTP); err != nil {
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers))
 	}
+	if err := d.reloadVoice(next); err != nil {
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP))
+	}
 	d.hooks.reload(next.settings.Webhooks) // before there is anything to tell them
 	published, err := d.rt.Publish(ctx, next.publication())
 	if err != nil {
 		d.hooks.reload(old.settings.Webhooks)
-		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP))
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP), d.reloadVoice(old))
 	}
 	d.config.Store(next)
 	d.api.Reload(next.settings.API)
@@ -324,10 +338,20 @@ type status struct {
 	Carriers []smpp.CarrierStatus `json:"carriers"`
 	// Mail is where mail is taken.
 	Mail []smtp.ListenerStatus `json:"mail,omitempty"`
+	// SIP is where calls are taken, Trunks the peers, Calls how many stand.
+	SIP    []string          `json:"sip,omitempty"`
+	Trunks []sip.TrunkStatus `json:"trunks,omitempty"`
+	Calls  int               `json:"calls,omitempty"`
 }
 
 func (d *daemon) status() *status {
 	s := &status{Version: version, Started: d.started, Ready: d.isReady() == nil, Health: "ok", Config: d.source.String(), Carriers: d.smpp.Status(), Mail: d.smtp.Status()}
+	if d.voice != nil {
+		for _, a := range d.voice.edge.Addresses() {
+			s.SIP = append(s.SIP, a.String())
+		}
+		s.Trunks, s.Calls = d.voice.edge.Status(), d.voice.host.Calls()
+	}
 	if err := d.rt.Health(); err != nil {
 		s.Health = err.Error()
 	}

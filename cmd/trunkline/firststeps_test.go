@@ -110,7 +110,7 @@ func TestInit(t *testing.T) {
 	if got := s.must("init", "my-gateway"); !strings.HasPrefix(got, "wrote my-gateway; start it with: ") {
 		t.Errorf("init: %q", got)
 	}
-	want := "my-gateway/trunkline.yaml is valid: 1 carrier, 1 number, 2 flows\n"
+	want := "my-gateway/trunkline.yaml is valid: 1 carrier, 2 numbers, 3 flows\n"
 	if got := s.must("check", "--config", "my-gateway"); got != want {
 		t.Errorf("check: %q, not %q", got, want)
 	}

@@ -193,15 +193,14 @@ func (g *ground) check(out, complaints io.Writer, files []string) error {
 	return nil
 }
 
-// missing finds what a flow needs that is not there: channels, and, beside the
-// flows of a configuration, flows that it leads to.
+// missing finds, beside the flows of a configuration, flows that a flow leads to
+// and that are not there.
 func (g *ground) missing(v *flowengine.Version) strict.Errors {
-	found := v.Unavailable()
 	if g.name == "" {
-		return found
+		return nil
 	}
 	others := slices.DeleteFunc(slices.Clone(g.flows), func(o *flowengine.Version) bool { return o.Flow == v.Flow })
-	return append(found, slices.DeleteFunc(flowengine.CheckTransfers(append(others, v)), func(e strict.Error) bool { return e.File != v.File })...)
+	return slices.DeleteFunc(flowengine.CheckTransfers(append(others, v)), func(e strict.Error) bool { return e.File != v.File })
 }
 
 // reportFile prints every mistake of one file with the line that it is in.

@@ -100,10 +100,6 @@ func TestCheckTellsWhatIsMissing(t *testing.T) {
 			"flows/new.yaml:4:13: type: send_email can't be used: the e-mail channel comes with SMTP; not available in this build",
 		},
 		{
-			"an entry point's channel", "flow: call\nentries: [{id: in, type: inbound_call, number: \"3851000\", next: a}]\nelements:\n  a: {type: exit}\n",
-			"flows/new.yaml:2:26: the voice channel comes with SIP; not available in this build",
-		},
-		{
 			"another flow", "flow: over\nentries: [{id: in, type: flow_api, next: a}]\nelements:\n  a: {type: transfer_to_flow, flow: helo}\n",
 			`flows/new.yaml:4:13: element "a": there is no flow "helo" (did you mean "hello"?)`,
 		},

@@ -13,6 +13,7 @@ import (
 	"trunkline/flowengine/tariff"
 	"trunkline/gateway"
 	"trunkline/gateway/links"
+	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/smtp"
 	"trunkline/gateway/webhook"
@@ -81,6 +82,7 @@ func (l *loader) files() error {
 	l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier)
 	l.listeners(doc)
 	l.mail(doc)
+	l.voice(doc)
 	if !l.unreadable { // else what flows refer to is not known
 		l.each(doc, "flows", orDefault(s.Flows, "flows/*.yaml"), l.flow)
 		l.errs = append(l.errs, l.transfers()...)
@@ -181,7 +183,10 @@ func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
 	var h *webhook.FieldError
 	var k *links.FieldError
 	var m *smtp.FieldError
+	var v *sip.FieldError
 	switch {
+	case errors.As(err, &v):
+		place, reason = v.Path, v.Reason
 	case errors.As(err, &m):
 		place, reason = m.Path, m.Reason
 	case errors.As(err, &f):
@@ -377,7 +382,6 @@ func (l *loader) flow(f file) {
 		return
 	}
 	doc := strict.Parse(f.name, f.text, strict.Options{})
-	l.errs = append(l.errs, v.Unavailable()...)
 	if !l.once(doc, "flow", v.Flow, "flow") {
 		l.done(doc)
 		return

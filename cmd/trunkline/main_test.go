@@ -125,7 +125,7 @@ func example(t *testing.T, changes ...string) map[string]string {
 		t.Fatal(err)
 	}
 	main := files["trunkline.yaml"]
-	changes = append([]string{"127.0.0.1:9090", "127.0.0.1:0", "127.0.0.1:2775", "127.0.0.1:0"}, changes...)
+	changes = append([]string{"127.0.0.1:9090", "127.0.0.1:0", "127.0.0.1:2775", "127.0.0.1:0", "127.0.0.1:5070", "127.0.0.1:0"}, changes...)
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(main, changes[i]) {
 			t.Fatalf("the example has no %q to replace", changes[i])

@@ -73,6 +73,11 @@ func (d *daemon) greet(w io.Writer) {
 	for _, m := range d.smtp.Status() {
 		fmt.Fprintf(w, "  SMTP   %s\n", m.Address)
 	}
+	if d.voice != nil {
+		for _, a := range d.voice.edge.Addresses() {
+			fmt.Fprintf(w, "  SIP    %s\n", a)
+		}
+	}
 	if d.admin != nil {
 		fmt.Fprintf(w, "  admin  http://%s/metrics\n", d.admin.Addr())
 	}

@@ -14,6 +14,7 @@ import (
 
 	"trunkline/configs/strict"
 	"trunkline/flowengine"
+	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 )
 
@@ -28,6 +29,7 @@ var fileKinds = []kindOfFile{
 	{"trunkline", "trunkline.yaml", "The main configuration file.", func(o strict.SchemaOptions) map[string]any { return strict.Schema(settings{}, o) }},
 	{"include", "included files", "Numbers and people in files of their own; named in `include`.", func(o strict.SchemaOptions) map[string]any { return strict.Schema(included{}, o) }},
 	{"carrier", "carriers/*.yaml", "An SMPP peer: one that binds in to us, or one that we bind to.", func(o strict.SchemaOptions) map[string]any { return strict.Schema(smpp.Carrier{}, o) }},
+	{"trunk", "trunks/*.yaml", "A SIP peer, which brings calls and takes them.", func(o strict.SchemaOptions) map[string]any { return strict.Schema(sip.Trunk{}, o) }},
 	{"flow", "flows/*.yaml", "A communication flow.", flowengine.FlowSchema},
 	{"broadcast", "broadcast files", "A message that goes out once to many; given to `trunkline broadcast create`.", flowengine.BroadcastSchema},
 }

@@ -10,6 +10,7 @@ import (
 	"trunkline/flowengine/runtime"
 	"trunkline/flowengine/tariff"
 	"trunkline/gateway/links"
+	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/smtp"
 	"trunkline/gateway/webhook"
@@ -30,6 +31,8 @@ type settings struct {
 	Messages messageSettings  `yaml:"messages" doc:"How long what is known of messages is kept."`
 	SMPP     smpp.Config      `yaml:"smpp" doc:"The SMPP edge."`
 	SMTP     smtp.Config      `yaml:"smtp" doc:"The mail edge: e-mail to our addresses, which are numbers of channel email."`
+	SIP      sip.Config       `yaml:"sip" doc:"The edge of calls (SIP)."`
+	Trunks   []string         `yaml:"trunks" doc:"Files with one SIP trunk each. Default: trunks/*.yaml."`
 	Voice    voiceSettings    `yaml:"voice" doc:"Calls."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
@@ -159,7 +162,8 @@ func (s *settings) restartNeeded(old *settings) (parts []string) {
 		{"api", apiRestart(&s.API, &old.API)},
 		{"links", linksRestart(&s.Links, &old.Links)},
 		{"smtp", !reflect.DeepEqual(s.SMTP, old.SMTP)},
-		{"voice", !reflect.DeepEqual(s.Voice, old.Voice)},
+		{"voice", voiceRestart(&s.Voice, &old.Voice)},
+		{"sip.listen", !reflect.DeepEqual(s.SIP.Listen, old.SIP.Listen)},
 		{"log.format", s.Log.Format != old.Log.Format},
 		{"log.bodies", s.Log.Bodies != old.Log.Bodies},
 	} {
@@ -174,6 +178,7 @@ func (s *settings) restartNeeded(old *settings) (parts []string) {
 type configuration struct {
 	settings settings
 	carriers []smpp.Carrier
+	trunks   []sip.Trunk
 	schema   *flowengine.Schema
 	numbers  []*flowengine.Number
 	segments []*flowengine.PeopleSegment
