@@ -12,7 +12,9 @@ import (
 
 // Kinds of windows and policies of a cap.
 const (
+	capRolling  = "rolling"
 	capCalendar = "calendar"
+	capMonth    = "month"
 	capSkip     = "skip"
 	categoryAll = "all"
 )
@@ -22,8 +24,8 @@ const (
 type Cap struct {
 	Channel  string        `yaml:"channel" required:"true" enum:"sms,email,voice,push,chat" doc:"Channel whose messages count."`
 	Max      int           `yaml:"max" required:"true" min:"1" max:"100" doc:"Messages that are allowed."`
-	Per      time.Duration `yaml:"per" required:"true" min:"1h" max:"90d" doc:"Stretch of time, such as 1d or 1w."`
-	Window   string        `yaml:"window" enum:"rolling,calendar" default:"rolling" doc:"rolling: in any stretch as long as per. calendar: in each day (1d), or week from Monday on (1w), in the person's time zone."`
+	Per      time.Duration `yaml:"per" min:"1h" max:"90d" doc:"Stretch of time, such as 1d or 1w. Not with window: month."`
+	Window   string        `yaml:"window" enum:"rolling,calendar,month" default:"rolling" doc:"rolling: in any stretch as long as per. calendar: in each day (1d), or week from Monday on (1w), in the person's time zone. month: in each calendar month there, without per."`
 	Policy   string        `yaml:"policy" enum:"skip,hold" default:"skip" doc:"What happens to a message too many. skip: it is not sent. hold: it waits for a place, while it is valid."`
 	Category string        `yaml:"category" enum:"marketing,transactional,all" default:"marketing" doc:"Which messages count and are capped."`
 }
@@ -31,8 +33,15 @@ type Cap struct {
 const week = 7 * 24 * time.Hour
 
 func (p *Cap) check(c *Checker, path ...any) {
-	if p.Window == capCalendar && p.Per != 24*time.Hour && p.Per != week {
-		c.ErrorfAt(append(path[:len(path):len(path)], "per"), "a calendar has days (1d) and weeks (1w); for other stretches say `window: rolling`")
+	at := append(path[:len(path):len(path)], "per")
+	switch {
+	case p.Window == capMonth && p.Per != 0:
+		c.ErrorfAt(at, "a month is as long as the calendar says: leave `per` out, or say `window: rolling`")
+	case p.Window != capMonth && p.Per == 0:
+		c.ErrorfAt(path, "\"per\" is missing: say in which stretch of time, such as `per: 1d`, or `window: month`")
+	}
+	if p.Window == capCalendar && p.Per != 0 && p.Per != 24*time.Hour && p.Per != week {
+		c.ErrorfAt(at, "a calendar has days (1d) and weeks (1w), and `window: month` has months; for other stretches say `window: rolling`")
 	}
 }
 
@@ -108,7 +117,7 @@ func (p *Passages) counted(c *Cap) []time.Time {
 // free is the first moment from t on at which one message more is allowed.
 // Times are those of the messages that count, past and to come, in order.
 func (p *Cap) free(times []time.Time, t time.Time, zone *time.Location) time.Time {
-	if p.Window == capCalendar {
+	if p.Window == capCalendar || p.Window == capMonth {
 		return p.freePeriod(times, t, zone)
 	}
 	for !p.fits(times, t) {
@@ -145,7 +154,7 @@ func (p *Cap) fits(times []time.Time, t time.Time) bool {
 	return true
 }
 
-// freePeriod is free for days and weeks of the calendar.
+// freePeriod is free for days, weeks and months of the calendar.
 func (p *Cap) freePeriod(times []time.Time, t time.Time, zone *time.Location) time.Time {
 	for {
 		start, end := p.period(t, zone)
@@ -162,16 +171,19 @@ func (p *Cap) freePeriod(times []time.Time, t time.Time, zone *time.Location) ti
 	}
 }
 
-// period is the day or week around t.
+// period is the day, week or month around t.
 func (p *Cap) period(t time.Time, zone *time.Location) (start, end time.Time) {
 	y, m, d := t.In(zone).Date()
-	days := 1
-	if p.Per == week {
+	months, days := 0, 1
+	switch {
+	case p.Window == capMonth:
+		months, days, d = 1, 0, 1
+	case p.Per == week:
 		days = 7
 		d -= (int(t.In(zone).Weekday()) + 6) % 7
 	}
 	var midnight time.Time
-	return localInstant(y, m, d, midnight, zone), localInstant(y, m, d+days, midnight, zone)
+	return localInstant(y, m, d, midnight, zone), localInstant(y, m+time.Month(months), d+days, midnight, zone)
 }
 
 // reserve takes the place of a message that is sent.
@@ -199,7 +211,10 @@ func (p *Policy) forget(ps *Passages, now time.Time) {
 	ps.Places = slices.DeleteFunc(ps.Places, func(place Place) bool {
 		return !slices.ContainsFunc(p.Caps, func(c Cap) bool {
 			keep := c.Per
-			if c.Window == capCalendar {
+			if c.Window == capMonth {
+				keep = 31 * 24 * time.Hour
+			}
+			if c.Window != capRolling {
 				keep += 25 * time.Hour // a person may move between time zones
 			}
 			return c.covers(place.Channel, place.Marketing) && place.At.Add(keep).After(now)

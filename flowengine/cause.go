@@ -92,7 +92,7 @@ type Report struct {
 	Final     bool
 	Code      string
 	Data      Attrs  // Send.Data
-	Owed      Charge // as Result.Owed was, when the message was taken
+	Owed      Charge // as Set.Owed said when the message was taken
 	Mail      bool   // it is about an e-mail
 }
 

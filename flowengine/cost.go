@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"fmt"
+	"time"
 
 	"trunkline/flowengine/record"
 	"trunkline/flowengine/tariff"
@@ -34,11 +35,11 @@ func (c Charge) Amount() tariff.Amount { return tariff.Amount{Money: c.Cost, Cur
 // charge prices what a carrier took of a message at this moment. What its tariff
 // charges on delivery is owed until then. Requests to APIs have no price: nobody
 // charges for them. Calls are charged by the records of their legs.
-func (st *step) charge(r *SendResult) (now, owed Charge) {
+func (s *Set) charge(r *SendResult, at time.Time) (now, owed Charge) {
 	if r.Parts == 0 || r.Channel == ChannelHTTP || r.Channel == channelVoice { // a call costs by its length (rule C3)
 		return now, owed
 	}
-	price, known := st.set.tariffs.Message(r.Channel, tariff.Outbound, r.To, int(r.Parts), st.now)
+	price, known := s.tariffs.Message(r.Channel, tariff.Outbound, r.To, int(r.Parts), at)
 	if !known {
 		return Charge{CostUnknown: true}, owed
 	}
@@ -47,6 +48,12 @@ func (st *step) charge(r *SendResult) (now, owed Charge) {
 		return now, c
 	}
 	return c, owed
+}
+
+// Owed is what a message that a carrier took at the moment costs once it is delivered.
+func (s *Set) Owed(r *SendResult, at time.Time) Charge {
+	_, owed := s.charge(r, at)
+	return owed
 }
 
 // contacted notes that something was submitted to the person, and reports

@@ -48,7 +48,15 @@ func (s *Settings) admit(ps *Passages, m *Membership, flow string, now time.Time
 	return ""
 }
 
-// remember notes an accepted entry, keeping just what the limits look at.
+// How many entries are remembered, and for how long, at least, of a flow that has
+// limits: those of a later version may be wider, and count them too.
+const (
+	entriesKept    = 64
+	entriesKeptFor = 31 * 24 * time.Hour
+)
+
+// remember notes an accepted entry, and keeps of those before what limits look at,
+// or may look at some day.
 func (s *Settings) remember(m *Membership, now time.Time) {
 	m.Entries++
 	longest, most := time.Duration(0), 0
@@ -59,6 +67,7 @@ func (s *Settings) remember(m *Membership, now time.Time) {
 		m.Recent = nil
 		return
 	}
+	longest, most = max(longest, entriesKeptFor), max(most, entriesKept)
 	m.Recent = append(m.Recent, now)
 	m.Recent = slices.DeleteFunc(m.Recent, func(t time.Time) bool { return !t.After(now.Add(-longest)) })
 	if n := len(m.Recent) - most; n > 0 {

@@ -32,7 +32,8 @@ func readPolicy(text string) (*Policy, error) {
 
 func TestPolicyErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		`caps: [{channel: sms, max: 3}]`:                                             `policy.yaml:1:8: caps[0]: "per" is missing`,
+		`caps: [{channel: sms, max: 3}]`:                                             `policy.yaml:1:8: "per" is missing: say in which stretch`,
+		`caps: [{channel: sms, max: 3, per: 30d, window: month}]`:                    "a month is as long as the calendar says",
 		`caps: [{channel: sms, max: 3, per: 3d, window: calendar}]`:                  "a calendar has days (1d) and weeks (1w)",
 		`caps: [{channel: smoke, max: 3, per: 1d}]`:                                  "sms",
 		`caps: [{channel: sms, max: 0, per: 1d}]`:                                    "1",
@@ -66,10 +67,13 @@ func TestCapsHold(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		c := Cap{Channel: channelSMS, Max: rapid.IntRange(1, 4).Draw(t, "max"), Per: 24 * time.Hour, Category: categoryAll,
-			Window: rapid.SampledFrom([]string{"rolling", capCalendar}).Draw(t, "window")}
+			Window: rapid.SampledFrom([]string{capRolling, capCalendar, capMonth}).Draw(t, "window")}
 		var times []time.Time
 		for range rapid.IntRange(0, 30).Draw(t, "messages") {
 			wanted := testNow.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "hour")) * time.Hour)
+			if c.Window == capMonth {
+				wanted = testNow.Add(4 * wanted.Sub(testNow))
+			}
 			free := c.free(times, wanted, zone)
 			if free.Before(wanted) {
 				t.Fatalf("%s is before %s", free, wanted)
@@ -86,11 +90,38 @@ func TestCapsHold(t *testing.T) {
 	})
 }
 
+// X12: months of the calendar begin where the person is, whatever their length and the
+// clock's changes.
+func TestCapMonth(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Zagreb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(text string) time.Time {
+		v, err := time.ParseInLocation("2006-01-02 15:04", text, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	c := &Cap{Channel: channelSMS, Max: 1, Window: capMonth}
+	for _, tt := range []struct{ sent, wanted, free string }{
+		{"2024-02-01 00:00", "2024-02-29 23:59", "2024-03-01 00:00"},
+		{"2024-01-31 23:59", "2024-02-01 00:00", "2024-02-01 00:00"},
+		{"2024-03-31 01:00", "2024-03-31 23:00", "2024-04-01 00:00"}, // 23 hours long
+		{"2024-12-24 12:00", "2024-12-31 23:59", "2025-01-01 00:00"},
+	} {
+		if got := c.free([]time.Time{at(tt.sent)}, at(tt.wanted), zone); !got.Equal(at(tt.free)) {
+			t.Errorf("after %s, at %s: %s, want %s", tt.sent, tt.wanted, got, tt.free)
+		}
+	}
+}
+
 // worst is the most messages that any stretch of time has.
 func worst(c *Cap, times []time.Time, zone *time.Location) (most int) {
 	for _, from := range times {
 		end := from.Add(c.Per)
-		if c.Window == capCalendar {
+		if c.Window != capRolling {
 			from, end = c.period(from, zone)
 		}
 		n := 0
@@ -131,6 +162,7 @@ settings: {category: marketing, allow_simultaneous: true, priority: %d, timezone
 			{Channel: channelSMS, Max: rapid.IntRange(1, 3).Draw(t, "max"), Per: 24 * time.Hour, Window: "rolling", Category: categoryMarketing,
 				Policy: rapid.SampledFrom([]string{capSkip, "hold"}).Draw(t, "policy")},
 			{Channel: channelSMS, Max: 4, Per: 7 * 24 * time.Hour, Window: capCalendar, Category: categoryAll, Policy: capSkip},
+			{Channel: channelSMS, Max: 9, Window: capMonth, Category: categoryAll, Policy: capSkip},
 		}}
 		set, _, err := NewSet(schema, nil, flows)
 		if err != nil {
@@ -156,7 +188,7 @@ settings: {category: marketing, allow_simultaneous: true, priority: %d, timezone
 					t.Fatalf("cap %d: %d messages: %v", i, n, h.times())
 				}
 			}
-			if n := len(h.passages.Places); n > 16 {
+			if n := len(h.passages.Places); n > 32 {
 				t.Fatalf("%d places are kept", n)
 			}
 		}

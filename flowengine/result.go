@@ -48,9 +48,6 @@ type Result struct {
 	// "entry" or "refused", and Refused says why.
 	Outcome string
 	Refused string
-	// Owed is, after a SendResult, what the message costs once it is delivered.
-	// The host hands it back with the Report.
-	Owed Charge
 	Flow string // the flow that consumed it
 	Run  RunKey // that a Calling began
 }

@@ -449,7 +449,7 @@ func (w *world) step(h *inhabitant, c Cause) {
 		if h.owed == nil {
 			h.owed = map[string]Charge{}
 		}
-		h.owed[sent.ID] = r.Owed
+		h.owed[sent.ID] = w.set.Owed(sent, w.now)
 	}
 	h.events = append(h.events, r.Happened...)
 	after := AppendPassages(AppendPerson(nil, &h.person), &h.passages)

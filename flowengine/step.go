@@ -351,8 +351,7 @@ func (st *step) exit(run *Run, reason string) {
 // wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
 	o := st.ours(r.Origin)
-	charge, owed := st.charge(r)
-	st.result.Owed = owed
+	charge, _ := st.set.charge(r, st.now)
 	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: charge}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID

@@ -101,6 +101,9 @@ func (rt *Runtime) conclude(ctx context.Context, r *broadcastRecord) error {
 			return err
 		}
 	}
+	if err := rt.forgetPace(ctx, flow); err != nil { // before the state is final: this is tried again
+		return err
+	}
 	_, err := rt.changeBroadcast(ctx, r.id, func(now *broadcastRecord) error {
 		if now.state != r.state { // somebody was faster
 			return nil

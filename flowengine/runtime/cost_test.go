@@ -255,3 +255,47 @@ elements:
 		w.recount()
 	})
 }
+
+// C2: what is owed for a message is not lost when its person is merged into one of
+// another executor before the carrier has taken it.
+func TestCostsOnDeliveryAfterMerger(t *testing.T) {
+	const rows = "channel,direction,prefix,currency,price,setup,min_s,increment_s,valid_from,charge_on\nsms,outbound,385,EUR,0.07,,,,1999-01-01,delivered\n"
+	const flow = `
+flow: priced
+entries: [{id: e, type: inbound_message, number: "38591000001", keywords: any, next: one}]
+elements:
+  one: {type: send_sms, from: "38591000001", text: "one"}
+`
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, memory.New(), Options{Executors: 2}, flow)
+		w.publishTariff(rows, flow)
+		const n = 8 // of both executors
+		for i := range n {
+			w.amend(Who{Address: externalOf(i), Create: true}, &flowengine.Change{})
+		}
+		time.Sleep(time.Second)
+		w.mu.Lock()
+		w.block = make(chan struct{})
+		w.answer = func(m *Message) (Outcome, bool) {
+			return Outcome{Fate: FateAccepted, Carrier: "out", Parts: 1, Keys: []string{m.To}}, true
+		}
+		w.mu.Unlock()
+		for i := range n {
+			w.must(w.inbound(w.arrival(phoneOf(i).Value, "go")))
+		}
+		synctest.Wait()
+		for i := range n {
+			_, err := w.rt.Merge(t.Context(), []flowengine.PersonID{w.profile(phoneOf(i)).Person.ID, w.profile(externalOf(i)).Person.ID})
+			w.must(err)
+		}
+		time.Sleep(time.Minute)
+		close(w.block)
+		time.Sleep(time.Minute)
+		for i := range n {
+			w.must(w.report(phoneOf(i).Value, phoneOf(i).Value, StateDelivered))
+		}
+		time.Sleep(time.Minute)
+		expect(t, "spent", costText(w.flowStatus("priced").Counts.Cost(nil)), "[0.56 EUR], 0 unknown")
+		w.recount()
+	})
+}

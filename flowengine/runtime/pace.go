@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"encoding/binary"
 	"maps"
 	"sync"
@@ -277,7 +278,25 @@ func (ex *executor) writeLanes(b *batch) {
 	}
 }
 
-// forgetPace makes all turns of a flow free that was stopped.
+// forgetPace makes all turns of flows free that are over.
+func (rt *Runtime) forgetPace(ctx context.Context, flows ...string) error {
+	for _, ex := range rt.executors {
+		err := rt.do(ctx, ex, "withdraw", func(tx *txn) error {
+			for _, flow := range flows {
+				if err := tx.forgetPace(flow); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetPace makes all turns of a flow free in an executor's shards.
 func (tx *txn) forgetPace(flow string) error {
 	tx.ex.rt.pacer.forget(flow)
 	for _, s := range tx.ex.shards {

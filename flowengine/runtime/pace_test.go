@@ -222,3 +222,29 @@ func TestSpeedLaw(t *testing.T) {
 		}
 	})
 }
+
+// X13: a broadcast that is over leaves no queue behind.
+func TestSpeedOfBroadcastIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		w := start(t, store, Options{})
+		for i := range 5 {
+			w.tag(phoneOf(i).Value, "all")
+		}
+		w.started("broadcast: slow\nrecipients: {tags: [all]}\nmessage: {type: send_sms, from: \"38591000001\", text: x, speed: {max: 1, per: 1m}}\n")
+		time.Sleep(2 * time.Minute)
+		lanes := func() (n int) {
+			for s := range flowengine.Shard(flowengine.Shards) {
+				w.must(store.Scan(appendPrefix(nil, s, kindPace), nil, func(_, _ []byte) bool { n++; return true }))
+			}
+			return n
+		}
+		if lanes() == 0 {
+			t.Error("no turns are kept while it runs")
+		}
+		time.Sleep(10 * time.Minute)
+		expect(t, "state", w.status("slow").State, BroadcastFinished)
+		expect(t, "lanes", lanes(), 0)
+		expect(t, "in memory", len(w.rt.pacer.lanes), 0)
+	})
+}

@@ -100,7 +100,7 @@ func (rt *Runtime) removeMerged(ctx context.Context, id flowengine.PersonID, flo
 
 // withdrawn counts a message as not sent. Nobody waits for it any more.
 func (tx *txn) withdrawn(at flowengine.PersonID, row *Message) error {
-	_, err := tx.tellOutcome(&flowengine.SendResult{
+	err := tx.tellOutcome(&flowengine.SendResult{
 		ID: row.ID, Origin: row.Origin, Channel: row.Channel, To: row.To, Parts: row.Sent, Reason: "withdrawn", Data: row.Data,
 	}, at, time.Time{})
 	return err
@@ -133,20 +133,7 @@ func (rt *Runtime) withdrawAll(ctx context.Context, flows ...string) error {
 			}
 		}
 	}
-	for _, ex := range rt.executors {
-		err := rt.do(ctx, ex, "withdraw", func(tx *txn) error {
-			for _, flow := range flows {
-				if err := tx.forgetPace(flow); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return rt.forgetPace(ctx, flows...)
 }
 
 // withdraw takes the messages out of a shard's outbox that have not been given

@@ -221,20 +221,18 @@ func (tx *txn) tellFlows(m *Message, o Outcome) (owed flowengine.Charge, err err
 			result.Reason = string(o.Call.Port)
 		}
 	}
-	return tx.tellOutcome(result, m.Origin.Person, time.Time{})
+	// Whoever hears of it, here or, after a merger, elsewhere: the price is that of now.
+	return tx.ex.rt.set.Load().Owed(result, tx.now), tx.tellOutcome(result, m.Origin.Person, time.Time{})
 }
 
 // tellOutcome lets the flows of a person know what became of a message. The person
 // may have been merged into the one at whom it is told.
-func (tx *txn) tellOutcome(r *flowengine.SendResult, at flowengine.PersonID, until time.Time) (owed flowengine.Charge, err error) {
-	result, err := tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+func (tx *txn) tellOutcome(r *flowengine.SendResult, at flowengine.PersonID, until time.Time) error {
+	_, err := tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
 		body := record.AppendBytes(nil, resAt, at[:])
 		return &relay{Target: at.Shard(), Kind: relayResult, Body: appendResult(record.AppendTime(body, resUntil, until), r)}
 	})
-	if result != nil {
-		owed = result.Owed
-	}
-	return owed, err
+	return err
 }
 
 const (
@@ -313,7 +311,7 @@ func (tx *txn) receiveResult(body []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.tellOutcome(r, at, until)
+	err = tx.tellOutcome(r, at, until)
 	return err
 }
 
