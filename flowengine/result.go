@@ -48,8 +48,8 @@ type Result struct {
 	// "entry" or "refused", and Refused says why.
 	Outcome string
 	Refused string
-	Flow string // the flow that consumed it
-	Run  RunKey // that a Calling began
+	Flow    string // the flow that consumed it
+	Run     RunKey // that a Calling began
 }
 
 // RunKey names a run among those of its person.

@@ -259,6 +259,7 @@ type memoryWatch struct {
 type memorySample struct {
 	done float64 // share of the work
 	rss  float64 // MB
+	own  float64 // of that, what the kernel can't take back as it can pages of the store's files
 }
 
 func newMemoryWatch() *memoryWatch { return new(memoryWatch) }
@@ -269,27 +270,31 @@ func (w *memoryWatch) see(done float64) {
 		return
 	}
 	w.last = time.Now()
-	w.seen = append(w.seen, memorySample{done, megabytes(usageOf(os.Getpid()).rss)})
+	u := usageOf(os.Getpid())
+	w.seen = append(w.seen, memorySample{done, megabytes(u.rss), megabytes(u.anon)})
 }
 
 // growth is by how much memory has grown at most since a fifth of the work was done.
-func (w *memoryWatch) growth() (most float64) {
+func (w *memoryWatch) growth(of func(memorySample) float64) (most float64) {
 	from := -1.0
 	for _, s := range w.seen {
 		switch {
 		case s.done < 0.2:
 		case from < 0:
-			from = s.rss
+			from = of(s)
 		default:
-			most = max(most, s.rss-from)
+			most = max(most, of(s)-from)
 		}
 	}
 	return most
 }
 
-func (w *memoryWatch) top() (most float64) {
+func (w *memoryWatch) top(of func(memorySample) float64) (most float64) {
 	for _, s := range w.seen {
-		most = max(most, s.rss)
+		most = max(most, of(s))
 	}
 	return most
 }
+
+func residentOf(s memorySample) float64 { return s.rss }
+func ownOf(s memorySample) float64      { return s.own }
