@@ -82,7 +82,7 @@ func TestPeople(t *testing.T) {
 
 // An import goes on where it was cut off, whether the daemon or the command ended.
 func TestPeopleImportResumes(t *testing.T) {
-	const rows = 20_000
+	const rows = 40_000
 	s := newSite(t, map[string]string{"trunkline.yaml": peopleConfig})
 	var b bytes.Buffer
 	b.WriteString("phone,email,city\n")
