@@ -24,6 +24,7 @@ func newFlowSimulate(o *options) *cobra.Command {
 	var script string
 	var seed uint64
 	asJSON, schema := false, false
+	var others []string
 	c := &cobra.Command{
 		Use: "simulate FILE --script SCRIPT", Short: "Play a flow offline with a clock of its own, and print each step in words",
 		Long: `Play a flow offline: no daemon, no carrier, nothing is sent. The script says what
@@ -38,12 +39,14 @@ A script is a small YAML file:
     - {wait: 25h}
     - {at: +26h, in: "42"}
     - {report: delivered}
+    - {click: 1}
     - {event: PurchaseFinished, properties: {total: 12.50}}
     - {change: {set: {shoeSize: 43}, tags: [+vip, -new]}}
     - {start: api-entry}
 
 Carriers and APIs accept what is sent; with auto: false, steps such as
-{accept: false} say what they do.`,
+{accept: false} say what they do. --with plays other flows beside it, such as one
+that it transfers people to.`,
 		Example: `  trunkline flow simulate new-offer.yaml --script timeline.yaml
   echo 'steps: [{in: start}, {wait: 25h}]' | trunkline flow simulate new-offer.yaml --script -`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: completeYAML,
@@ -60,7 +63,7 @@ Carriers and APIs accept what is sent; with auto: false, steps such as
 			case script == "":
 				return errors.New("say by --script what happens; - reads it from standard input")
 			}
-			return o.simulate(cmd, args[0], script, seed, asJSON)
+			return o.simulate(cmd, append(args[:1:1], others...), script, seed, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -68,24 +71,30 @@ Carriers and APIs accept what is sent; with auto: false, steps such as
 	f.Uint64Var(&seed, "seed", 0, "other people behind the same numbers: splits send them other ways")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.BoolVar(&schema, "schema", false, "print the JSON Schema of scripts, for editors")
+	f.StringArrayVar(&others, "with", nil, "file of another flow that runs beside it")
 	_ = c.MarkFlagFilename("script", "yaml", "yml", "json")
+	_ = c.MarkFlagFilename("with", "yaml", "yml")
 	return c
 }
 
-func (o *options) simulate(cmd *cobra.Command, file, script string, seed uint64, asJSON bool) error {
+// simulate plays the first of the flows, with the others beside it.
+func (o *options) simulate(cmd *cobra.Command, files []string, script string, seed uint64, asJSON bool) error {
 	g, err := o.ground(false)
 	if err != nil {
 		return err
 	}
-	v, err := g.read(cmd, file)
-	if err != nil {
-		return err
+	flows := make([]*flowengine.Version, len(files))
+	for i, file := range files {
+		if flows[i], err = g.read(cmd, file); err != nil {
+			return err
+		}
 	}
+	v := flows[0]
 	s, err := readScript(cmd.InOrStdin(), script)
 	if err != nil {
 		return reportFile(cmd.ErrOrStderr(), script, err)
 	}
-	play, err := simulation.Run(s, simulation.Stage{Flow: v, Schema: g.schema, Numbers: g.numbers, Policy: g.policy, Seed: seed, Parts: partsOf})
+	play, err := simulation.Run(s, simulation.Stage{Flow: v, Others: flows[1:], Schema: g.schema, Numbers: g.numbers, Policy: g.policy, Seed: seed, Parts: partsOf})
 	view := viewPlay(play)
 	if asJSON {
 		if jsonErr := printJSON(cmd.OutOrStdout(), view); jsonErr != nil {

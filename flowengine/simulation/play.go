@@ -18,7 +18,9 @@ type Stage struct {
 	Flow    *flowengine.Version
 	Schema  *flowengine.Schema
 	Numbers []*flowengine.Number
-	Policy  *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
+	// Others are flows that run beside it, such as one that it transfers people to.
+	Others []*flowengine.Version
+	Policy *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
 	// Seed makes other people of the same phone numbers: splits send them other
 	// ways. With 0 they are those whom a daemon would make.
 	Seed uint64
@@ -61,6 +63,9 @@ type Player struct {
 func (p *Player) Phone() string { return p.phone }
 
 const defaultPhone = "385911234567"
+
+// linkBase is what short links begin with in plays.
+const linkBase = "https://l.example"
 
 // Run plays the script. The error names the step that cannot be played; what was
 // played before it is in the Play.
@@ -111,15 +116,21 @@ type routine struct {
 
 func (d *director) open() error {
 	v := d.stage.Flow
-	v.Ordinal = max(v.Ordinal, 1)
 	d.now = d.beginning()
 	d.play.Begin = d.now
-	flow := &flowengine.Flow{ID: v.Flow, State: flowengine.Active, Launched: d.now, Newest: v, Versions: []*flowengine.Version{v}}
+	var flows []*flowengine.Flow
+	for _, v := range append([]*flowengine.Version{v}, d.stage.Others...) {
+		if slices.ContainsFunc(flows, func(f *flowengine.Flow) bool { return f.ID == v.Flow }) {
+			return fmt.Errorf("there are two flows %q", v.Flow)
+		}
+		v.Ordinal = max(v.Ordinal, 1)
+		flows = append(flows, &flowengine.Flow{ID: v.Flow, State: flowengine.Active, Launched: d.now, Newest: v, Versions: []*flowengine.Version{v}})
+	}
 	var err error
-	if d.set, _, err = flowengine.NewSet(d.stage.Schema, d.stage.Numbers, []*flowengine.Flow{flow}); err != nil {
+	if d.set, _, err = flowengine.NewSet(d.stage.Schema, d.stage.Numbers, flows); err != nil {
 		return err
 	}
-	d.set.WithPolicy(d.stage.Policy)
+	d.set.WithPolicy(d.stage.Policy).WithLinks(flowengine.Links{Base: linkBase, TTL: flowengine.DefaultLinkTTL, Secret: []byte("simulation")})
 	d.number = d.usualNumber()
 	for _, e := range v.Entries {
 		if t, ok := e.Trigger.(*flowengine.ProfileChange); ok {
@@ -257,12 +268,31 @@ func (d *director) act(s *Step) error {
 		}
 		delivered := s.Report == "delivered"
 		return d.cause(p, &flowengine.Report{ID: m.ID, Origin: m.Origin, Carrier: "simulated", State: s.Report, Delivered: delivered, Final: true}, "the carrier reports: "+s.Report)
+	case s.Click > 0:
+		return d.click(p, s.Click)
 	case s.Change != nil:
 		return d.change(p, s.Change)
 	case s.onCall():
 		return d.call(p, s)
 	}
 	return nil
+}
+
+// click follows a short link of the person's latest message. What has expired leads
+// nowhere, and who follows it is not counted (rule U1).
+func (d *director) click(p *Player, n int) error {
+	m := &p.latest
+	if n > len(m.Links) {
+		return fmt.Errorf("the latest message to %s has %d short links; `shorten_urls: true` makes them", p.phone, len(m.Links))
+	}
+	l := &m.Links[n-1]
+	switch {
+	case !d.now.Before(l.Expires):
+		return fmt.Errorf("the link to %s has expired", l.URL)
+	case !l.Tracked:
+		return fmt.Errorf("clicks of the link to %s are not tracked: `track_clicks: false`", l.URL)
+	}
+	return d.cause(p, &flowengine.Click{Link: l.Token, Message: m.ID, Origin: m.Origin, URL: l.URL, Data: m.Data, At: d.now}, "follows the link to "+l.URL)
 }
 
 // start lets a person in through an entry point that is named.

@@ -52,6 +52,7 @@ type Step struct {
 	Accept     *bool               `yaml:"accept" doc:"The carrier or API takes (true) or refuses (false) the oldest message that has no answer yet."`
 	Reason     string              `yaml:"reason" default:"rejected" doc:"Why accept: false refuses."`
 	Report     string              `yaml:"report" enum:"delivered,undeliverable,expired,rejected,deleted,unknown" doc:"The final delivery report on the person's latest message."`
+	Click      int                 `yaml:"click" min:"1" max:"100" doc:"The person follows the short link of this number in the latest message: 1 is the first."`
 	Change     *Change             `yaml:"change" doc:"The profile is changed from outside."`
 	Call       string              `yaml:"call" doc:"The person calls this number of ours."`
 	Press      string              `yaml:"press" pattern:"^[0-9*#]{1,64}$" doc:"Keys that the person presses on the call."`
@@ -151,7 +152,7 @@ func (s *Step) check() error {
 		name string
 		is   bool
 	}{
-		{"in", s.In != nil}, {"event", s.Event != ""}, {"start", s.Start != ""}, {"accept", s.Accept != nil}, {"report", s.Report != ""}, {"change", s.Change != nil},
+		{"in", s.In != nil}, {"event", s.Event != ""}, {"start", s.Start != ""}, {"accept", s.Accept != nil}, {"report", s.Report != ""}, {"click", s.Click > 0}, {"change", s.Change != nil},
 		{"call", s.Call != ""}, {"press", s.Press != ""}, {"speak", s.Speak > 0}, {"hang_up", s.HangUp}, {"callee", s.Callee != ""},
 	} {
 		if a.is {
@@ -162,7 +163,7 @@ func (s *Step) check() error {
 	case len(given) > 1:
 		return fmt.Errorf("a step says one thing, not %s; make steps of them", strings.Join(given, " and "))
 	case len(given) == 0 && !s.At.given && s.Wait == 0:
-		return errors.New("the step says nothing: in, event, start, accept, report, change, call, press, speak, hang_up, callee, wait or at is expected")
+		return errors.New("the step says nothing: in, event, start, accept, report, click, change, call, press, speak, hang_up, callee, wait or at is expected")
 	case s.At.given && s.Wait > 0:
 		return errors.New("say either at or wait")
 	case s.Properties != nil && s.Event == "":

@@ -240,7 +240,7 @@ func TestBeginning(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	for script, want := range map[string]string{
-		`steps: [{}]`:                  `script.yaml:1:9: the step says nothing: in, event, start, accept, report, change, call, press, speak, hang_up, callee, wait or at is expected`,
+		`steps: [{}]`:                  `script.yaml:1:9: the step says nothing: in, event, start, accept, report, click, change, call, press, speak, hang_up, callee, wait or at is expected`,
 		`steps: [{in: a, event: B}]`:   `script.yaml:1:9: a step says one thing, not in and event; make steps of them`,
 		`steps: [{wait: 1h, at: +1h}]`: `script.yaml:1:9: say either at or wait`,
 		`steps: [{at: 1h}]`:            `script.yaml:1:14: at: "1h" is not a stretch of time since the beginning (write it as +0s, +90m or +1d)`,
@@ -335,5 +335,48 @@ settings: {category: marketing}
 		if got := told(p); got != c.want {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)
 		}
+	}
+}
+
+// U1: a script says who follows which link, and a flow may lead over to another one.
+func TestPlayClicksAndTransfers(t *testing.T) {
+	st := stage(t)
+	read := func(text string) *flowengine.Version {
+		v, err := flowengine.ParseFlow("f.yaml", []byte(text), st.Schema, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	st.Flow = read(`
+flow: offer
+entries: [{id: api, type: flow_api, next: send}]
+elements:
+  send: {type: send_sms, from: "100", text: "https://shop.example/a https://shop.example/b", shorten_urls: true, on: {sent: wait}}
+  wait: {type: wait_for_event, event: link_clicked, where: 'event.url == "https://shop.example/b"', timeout: 1d, on: {happened: over}}
+  over: {type: transfer_to_flow, flow: care, entry: api}
+`)
+	st.Others = []*flowengine.Version{read("flow: care\nentries: [{id: api, type: flow_api, next: t}]\nelements: {t: {type: add_tag, tag: care}}\n")}
+	play := func(steps string) (string, error) {
+		s, err := Parse("s.yaml", []byte("steps: "+steps))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := Run(s, st)
+		return told(p), err
+	}
+	text, err := play(`[{start: api}, {click: 1}, {wait: 1h, click: 2}]`)
+	if err != nil || !strings.HasSuffix(text, ": +care\n") || !strings.Contains(text, "follows the link to https://shop.example/b") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if text, _ = play(`[{start: api}, {click: 1}]`); strings.Contains(text, "+care") {
+		t.Errorf("the other link:\n%s", text)
+	}
+	if _, err = play(`[{start: api}, {click: 3}]`); err == nil || !strings.Contains(err.Error(), "has 2 short links") {
+		t.Errorf("a link that is not there: %v", err)
+	}
+	st.Others = append(st.Others, st.Others[0])
+	if _, err = play(`[{start: api}]`); err == nil || !strings.Contains(err.Error(), `two flows "care"`) {
+		t.Errorf("a flow twice: %v", err)
 	}
 }
