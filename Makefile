@@ -89,6 +89,11 @@ bench-mail: build peers ## mails per second in and out, beside Postfix in the sa
 smuggling: build ## what is known of SMTP smuggling, against the daemon and through what it sends
 	go run ./cmd/harness smuggling
 
+.PHONY: torture
+torture: build ## SIP torture messages of RFC 4475 over the wire: each gets its right answer
+	go mod download github.com/emiago/sipgo
+	go run ./cmd/harness torture
+
 .PHONY: simulate
 simulate: ## two thousand random worlds around the runtime, which dies in them at any moment: what must never be
 	go run ./cmd/harness simulate

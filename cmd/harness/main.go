@@ -8,6 +8,7 @@
 //	harness soak          memory under half load
 //	harness bench-flow    durable steps through a flow, audiences, triggers
 //	harness smuggling     SMTP smuggling and slipped-in commands, both directions
+//	harness torture       messages of RFC 4475, each with the answer it has to get
 //	harness simulate      random worlds around the runtime: what must never be
 //
 // It fails when something that must be correct is not, never because of a figure.
@@ -43,6 +44,7 @@ var commands = []command{
 	{"bench-flow", false, "", benchFlow},
 	{"smuggling", true, mailedFlow, smuggling},
 	{"bench-mail", true, mailedFlow, benchMail},
+	{"torture", true, keywordFlow, torture},
 	{"simulate", false, "", simulateWorlds},
 }
 

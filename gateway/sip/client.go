@@ -124,3 +124,10 @@ func (c *client) calm() {
 	c.data = nil
 	c.timer.Stop()
 }
+
+// waits says that nothing has come back yet.
+func (c *client) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.done && c.data != nil
+}

@@ -222,3 +222,20 @@ func TestPanicEndsOneCall(t *testing.T) {
 		}
 	})
 }
+
+// TestBehind: when new calls are looked at too late, further ones get 503 until
+// that is over; calls that stand go on.
+func TestBehind(t *testing.T) {
+	inWorld(t, plainConfig, phoneTrunk(), func(w *world) {
+		c, _ := w.establish()
+		w.edge.load.waiting.Add(1)
+		w.edge.load.delay.Store(int64(time.Second))
+		d := w.phone.newCall()
+		d.invite(offerText)
+		d.ackFailure(w.phone.expect("503"))
+		c.request("BYE", "")
+		w.phone.expect("200")
+		w.edge.load.note(time.Millisecond)
+		w.establish()
+	})
+}

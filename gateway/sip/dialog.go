@@ -96,17 +96,10 @@ func (l *Leg) next() path {
 			hop = a.URI
 		}
 	}
-	if u, err := message.ParseURI(hop); err == nil {
-		if addr, err := netip.ParseAddr(u.Host); err == nil {
-			port := u.Port
-			if port == 0 {
-				port = 5060
-			}
-			to := netip.AddrPortFrom(addr.Unmap(), uint16(port))
-			if l.edge.trunkAt(to) == l.trunk {
-				p.peer = to
-			}
-		}
+	if to, ok := l.literal(hop); ok {
+		p.peer = to
+	} else if list := l.trunk.list(); p.reliable() && len(list) > 0 {
+		p.peer = list[0].addr // the port of an accepted connection takes none
 	}
 	if p.reliable() { // the connection is gone
 		if s, err := l.trunk.connection(l.edge.ending, target{addr: p.peer, host: l.trunk.host()}); err == nil {
@@ -115,6 +108,24 @@ func (l *Leg) next() path {
 		}
 	}
 	return p
+}
+
+// literal is the address that a URI names, when it is one of the trunk's.
+func (l *Leg) literal(uri string) (netip.AddrPort, bool) {
+	u, err := message.ParseURI(uri)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	addr, err := netip.ParseAddr(u.Host)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	port := u.Port
+	if port == 0 {
+		port = defaultPort(l.trunk.conf.Load().Transport)
+	}
+	to := netip.AddrPortFrom(addr.Unmap(), uint16(port))
+	return to, l.edge.trunkAt(to) == l.trunk
 }
 
 // compose begins a request within the dialog.
@@ -126,7 +137,11 @@ func (l *Leg) compose(p path, method string, seq uint32, branch string) []byte {
 	for _, r := range d.routes {
 		b = message.Append(b, "Route", r)
 	}
-	b = message.AppendNumber(b, "Max-Forwards", maxForwards)
+	hops := maxForwards
+	if method == "INVITE" && l.phase == trying {
+		hops = l.Hops
+	}
+	b = message.AppendNumber(b, "Max-Forwards", hops)
 	b = message.Append(b, "From", d.local)
 	b = message.Append(b, "To", d.remote)
 	b = message.Append(b, "Call-ID", l.CallID)
@@ -138,8 +153,10 @@ func (l *Leg) compose(p path, method string, seq uint32, branch string) []byte {
 	case "NOTIFY":
 		b = l.appendContact(b, p)
 	}
-	if name, value := d.credentials.header(l.trunk, method, d.target); name != "" && method != "ACK" {
-		b = message.Append(b, name, value)
+	if method != "ACK" {
+		if name, value := d.credentials.header(l.trunk, method, d.target); name != "" {
+			b = message.Append(b, name, value)
+		}
 	}
 	return l.edge.appendAgent(b)
 }

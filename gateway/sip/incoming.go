@@ -39,8 +39,8 @@ func (e *Edge) newIncoming(r *request) *Leg {
 	l.ID = e.newTag()
 	caller, name, withheld := callerOf(r, conf)
 	l.Info = Info{
-		ID: l.ID, CallID: r.callID, Trunk: r.trunk.name, Inbound: true, Caller: caller, Called: r.uri.User, Name: name, Withheld: withheld,
-		Diverted: divertedBy(r.Message), Received: r.received,
+		ID: l.ID, CallID: r.callID, Trunk: r.trunk.name, Inbound: true, Caller: caller, Called: number(r.uri), Name: name, Withheld: withheld,
+		Diverted: divertedBy(r.Message), Hops: hopsLeft(r.maxFwd), Received: r.received,
 	}
 	l.dialog = dialog{
 		local: r.Get(message.To) + ";tag=" + l.ID, remote: r.Get(message.From), remoteTag: r.from.Tag(), target: r.from.URI,
@@ -51,6 +51,18 @@ func (e *Edge) newIncoming(r *request) *Leg {
 	l.incoming = &incoming{request: r, first: true}
 	l.onStream(r.path.stream)
 	return l
+}
+
+// hopsLeft counts ourselves as a hop; maxFwd is below zero when the call does not
+// say.
+func hopsLeft(maxFwd int) int {
+	switch {
+	case maxFwd < 0:
+		return maxForwards
+	case maxFwd <= 1:
+		return -1
+	}
+	return maxFwd - 1
 }
 
 // divertedBy is who passed the call on (RFC 5806).
@@ -403,7 +415,7 @@ func (l *Leg) sayBye(c Cause) {
 }
 
 // callerOf is who calls, as far as the trunk is believed.
-func callerOf(r *request, conf *Trunk) (number, name string, withheld bool) {
+func callerOf(r *request, conf *Trunk) (caller, name string, withheld bool) {
 	a := r.from
 	if conf.CallerID.Trust == "asserted" {
 		r.Each(message.PAssertedIdentity, func(e string) bool {
@@ -422,5 +434,12 @@ func callerOf(r *request, conf *Trunk) (number, name string, withheld bool) {
 	if strings.EqualFold(u.User, "anonymous") {
 		return "", "", true
 	}
-	return u.User, a.Display, withheld
+	return number(u), a.Display, withheld
+}
+
+// number is the user part of a URI without parameters: +385911234567 of
+// sip:+385911234567;phone-context=x@example.com (RFC 3261 §19.1.6).
+func number(u message.URI) string {
+	n, _, _ := strings.Cut(u.User, ";")
+	return n
 }

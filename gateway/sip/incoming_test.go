@@ -13,7 +13,7 @@ func TestIncomingCall(t *testing.T) {
 		c := w.phone.newCall()
 		c.invite(offerText)
 		l := w.host.leg(t)
-		if l.Caller != "+385911111111" || l.Called != "+38512345" || l.Trunk != "phone" || l.Offer == nil {
+		if l.Caller != "+385911111111" || l.Called != "+38512345" || l.Trunk != "phone" || l.Offer == nil || l.Hops != 69 {
 			t.Errorf("the leg is %+v", l.Info)
 		}
 		l.Ring()

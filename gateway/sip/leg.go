@@ -33,6 +33,9 @@ type Info struct {
 	Offer *sdp.Description
 	// Diverted is the number that passed the call on, where a header says so.
 	Diverted string
+	// Hops is how many more proxies the call may pass (Max-Forwards), -1 when it must
+	// not be passed on; whoever passes it on says so in [Dial], which ends loops.
+	Hops     int
 	Received time.Time // when the INVITE was read or made
 }
 

@@ -13,7 +13,7 @@ type metrics struct {
 	requests     *prometheus.CounterVec // trunk, method, code
 	responses    *prometheus.CounterVec // class: 1xx … 6xx
 	drops        *prometheus.CounterVec // reason: unknown_source source_rate unreadable too_large stray_response mailbox connections tls
-	sheds        *prometheus.CounterVec // trunk, reason: rate calls
+	sheds        *prometheus.CounterVec // trunk, reason: late rate calls
 	repeats      *prometheus.CounterVec // direction: in out
 	ends         *prometheus.CounterVec // trunk, direction: in out, code
 	setup        *prometheus.HistogramVec

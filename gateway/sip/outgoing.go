@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,8 +22,8 @@ type Dial struct {
 	Local    sdp.Local
 	// RingTimeout and MaxDuration shorten those of the trunk; 0 leaves them.
 	RingTimeout, MaxDuration time.Duration
-	// Hops is how many proxies the call may still pass, for calls that came in from
-	// elsewhere; 0 means the usual 70.
+	// Hops is how many proxies the call may still pass: that of the leg which is
+	// passed on, below zero an error; 0 means the usual 70.
 	Hops int
 	// Diverted is the number that passes the call on (Diversion, RFC 5806).
 	Diverted string
@@ -37,6 +38,7 @@ var (
 	ErrNumber       = errors.New("sip: the trunk's routes do not allow the number")
 	ErrCaller       = errors.New("sip: the trunk does not allow the caller's number, and has no default")
 	ErrStopping     = errors.New("sip: the daemon is stopping")
+	ErrLoop         = errors.New("sip: the call has been passed on too often")
 )
 
 // outgoing is an INVITE of ours, the first one or another within the call.
@@ -80,7 +82,7 @@ func (e *Edge) Dial(d Dial, sink func(Event)) (*Leg, error) {
 	l.ID = e.newTag()
 	l.Info = Info{
 		ID: l.ID, CallID: l.ID + "@" + e.mark[len(message.Magic):], Trunk: t.name, Caller: caller, Called: d.Called, Name: d.Name,
-		Withheld: d.Withheld, Diverted: d.Diverted, Received: time.Now(),
+		Withheld: d.Withheld, Diverted: d.Diverted, Hops: cmp.Or(d.Hops, maxForwards), Received: time.Now(),
 	}
 	from := "sip:anonymous@anonymous.invalid" // RFC 3323 §4.1.1.3
 	name := "Anonymous"
@@ -119,6 +121,8 @@ func (t *trunk) mayDial(e *Edge, conf *Trunk, d *Dial) (caller string, err error
 	switch {
 	case e.stopping.Load():
 		return "", ErrStopping
+	case d.Hops < 0:
+		return "", ErrLoop
 	case len(conf.Connect) == 0 || !t.up():
 		return "", fmt.Errorf("%w: %s", ErrDown, t.name)
 	case len(conf.Routes) > 0 && bestRoute(conf, d.Called) == nil:

@@ -241,15 +241,18 @@ func (e *Edge) admit(r *request) *refusal {
 	if why := checkSession(r.Message, conf); why != nil {
 		return why
 	}
-	if e.load.late(set.config.MaxDelay) || !e.rate.take(set.config.CallsPerSecond, r.received) ||
-		!t.rateIn.take(conf.Limits.CallsPerSecondIn, r.received) {
-		e.metrics.shed(t.name, "rate")
+	if e.load.late(set.config.MaxDelay) {
+		e.metrics.shed(t.name, "late")
 		return refused(503)
 	}
 	if conf.Authenticate != nil {
 		if why := t.authenticate(r, conf.Authenticate); why != nil {
 			return why
 		}
+	}
+	if !e.rate.take(set.config.CallsPerSecond, r.received) || !t.rateIn.take(conf.Limits.CallsPerSecondIn, r.received) {
+		e.metrics.shed(t.name, "rate")
+		return refused(503)
 	}
 	caller, _, _ := callerOf(r, conf)
 	if len(conf.CallerID.Refuse) > 0 && matches(conf.CallerID.Refuse, caller) {

@@ -61,7 +61,7 @@ const (
 	sdpType       = "application/sdp"
 	acceptTypes   = "application/sdp, application/dtmf-relay, application/dtmf"
 	allowed       = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
-	extensions    = "100rel, timer, replaces"
+	extensions    = "100rel, timer"
 )
 
 // known are the methods that we have heard of; those in allowed we speak.

@@ -49,6 +49,9 @@ func (s *stream) close() {
 		close(s.dead)
 		_ = s.conn.Close()
 		s.edge.streams.remove(s)
+		for _, c := range s.edge.table.unanswered(s) {
+			c.fail(net.ErrClosed)
+		}
 	})
 }
 

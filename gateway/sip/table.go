@@ -92,6 +92,19 @@ func (t *table) removeClient(c *client) {
 	delete(t.clients, clientKey(c.branch, c.method))
 }
 
+// unanswered are the requests on a connection to which no sign came back: when
+// it ends, none will.
+func (t *table) unanswered(s *stream) (list []*client) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.clients {
+		if c.path.stream == s && c.waits() {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // count returns how many legs and transactions there are.
 func (t *table) count() (legs, transactions int) {
 	t.mu.Lock()
@@ -109,83 +122,46 @@ func (t *table) all() []*Leg {
 	return list
 }
 
-// Bounds of what is kept of finished transactions. RFC 3261 keeps them for 32
-// seconds; at thousands of calls a second that is much memory for messages that
-// hardly ever come again, so the oldest make room earlier.
+// Bounds of what is kept of finished transactions, in each of two generations.
+// RFC 3261 keeps them for 32 seconds; at thousands of calls a second that is
+// much memory for messages that hardly ever come again, so the older half makes
+// room earlier.
 const (
-	maxReplays     = 1 << 16
-	maxReplayBytes = 24 << 20
+	maxReplays     = 1 << 15
+	maxReplayBytes = 12 << 20
 	replayTime     = 64 * T1
 )
 
 // replays remembers how finished transactions were answered, for when a message
 // comes again: nil means that it is to be ignored.
 type replays struct {
-	mu      sync.Mutex
-	entries map[string]replay
-	ring    []string // keys, oldest at next when it is full
-	next    int
-	bytes   int
+	mu         sync.Mutex
+	young, old map[string]replay
+	bytes      int // of the young ones
 }
 
 type replay struct {
 	answer []byte
 	at     time.Time
-	slot   int
 }
 
 func (r *replays) put(key string, answer []byte, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.entries == nil {
-		r.entries, r.ring = map[string]replay{}, make([]string, 1024)
+	if r.young == nil || len(r.young) >= maxReplays || r.bytes >= maxReplayBytes {
+		r.young, r.old, r.bytes = map[string]replay{}, r.young, 0
 	}
-	if old, ok := r.entries[key]; ok {
-		r.bytes += len(answer) - len(old.answer)
-		old.answer, old.at = answer, now
-		r.entries[key] = old
-		return
-	}
-	if len(r.entries) == len(r.ring) && len(r.ring) < maxReplays {
-		r.grow()
-	}
-	r.evict(r.next)
-	r.ring[r.next] = key
-	r.entries[key] = replay{answer, now, r.next}
+	r.young[key] = replay{answer, now}
 	r.bytes += len(key) + len(answer)
-	r.next = (r.next + 1) % len(r.ring)
-	for i := r.next; r.bytes > maxReplayBytes; i = (i + 1) % len(r.ring) {
-		r.evict(i)
-	}
-}
-
-// grow doubles the ring while it is in order: its oldest entry comes first.
-func (r *replays) grow() {
-	ring := make([]string, 0, 2*len(r.ring))
-	ring = append(append(ring, r.ring[r.next:]...), r.ring[:r.next]...)
-	for i, key := range ring {
-		e := r.entries[key]
-		e.slot = i
-		r.entries[key] = e
-	}
-	r.next = len(ring)
-	r.ring = ring[:cap(ring)]
-}
-
-func (r *replays) evict(i int) {
-	key := r.ring[i]
-	if key == "" {
-		return
-	}
-	r.ring[i] = ""
-	r.bytes -= len(key) + len(r.entries[key].answer)
-	delete(r.entries, key)
 }
 
 func (r *replays) get(key string, now time.Time) ([]byte, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := r.entries[key]
+	e, ok := r.young[key]
+	if !ok {
+		e, ok = r.old[key]
+	}
 	if !ok || now.Sub(e.at) > replayTime {
 		return nil, false
 	}

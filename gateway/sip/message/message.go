@@ -155,7 +155,7 @@ func (m *Message) headers(text string) (rest string, err error) {
 			return "", faulty("The headers do not end")
 		}
 		if line == "" {
-			return after, nil
+			return after, err
 		}
 		if after != "" && isBlank(after[0]) {
 			line, after, ok = unfold(line, after)
