@@ -19,7 +19,7 @@ import (
 const (
 	maxExpression      = 2000 // bytes of source
 	maxExpressionNodes = 200
-	expressionMemory   = 100_000 // units of the machine's own measure
+	expressionMemory   = 10_000 // elements of all lists that it makes; see boundedTexts
 )
 
 // What expressions and templates can name.
@@ -82,8 +82,9 @@ func CompileExpression(source string, schema *Schema, boolean bool) (*Expression
 	options := []expr.Option{
 		expr.Env(environment(schema)), expr.MaxNodes(maxExpressionNodes), expr.Timezone("UTC"),
 		expr.DisableBuiltin("now"), // it reads the clock of the machine; ours is a variable
-		expr.Patch(seen), expr.Patch(tolerant{}),
+		expr.Patch(seen), expr.Patch(tolerant{}), expr.Patch(joining{}),
 	}
+	options = append(options, boundedTexts()...)
 	if boolean {
 		options = append(options, expr.AsBool())
 	}
@@ -93,6 +94,12 @@ func CompileExpression(source string, schema *Schema, boolean bool) (*Expression
 	}
 	if seen.ranges > 0 || seen.loops > 1 {
 		return nil, errors.New("an expression has no ranges and at most one loop (any, all, filter, …)")
+	}
+	switch {
+	case seen.computed:
+		return nil, errPattern
+	case seen.again:
+		return nil, errAgain
 	}
 	e.prog = prog
 	return e, nil
@@ -175,6 +182,8 @@ var fieldsOf = map[string]map[string]Type{rootInbound: inboundTypes, rootCall: c
 type usage struct {
 	reads         *reads
 	ranges, loops int
+	computed      bool // a pattern of `matches` is
+	again         bool // there are variables or reduce
 }
 
 func (u *usage) Visit(node *ast.Node) {
@@ -194,9 +203,17 @@ func (u *usage) Visit(node *ast.Node) {
 		}
 	case *ast.PredicateNode:
 		u.loops++
+	case *ast.VariableDeclaratorNode:
+		u.again = true
+	case *ast.BuiltinNode:
+		u.again = u.again || n.Name == "reduce"
 	case *ast.BinaryNode:
-		if n.Operator == ".." {
+		switch n.Operator {
+		case "..":
 			u.ranges++
+		case "matches":
+			_, constant := n.Right.(*ast.StringNode)
+			u.computed = u.computed || !constant
 		}
 	}
 }
