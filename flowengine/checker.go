@@ -50,6 +50,16 @@ func (c *Checker) shortens(path []any) {
 	}
 }
 
+// requests notes the address of a request: a Liquid template, of which only a fixed
+// host is of interest.
+func (c *Checker) requests(address string, path ...any) {
+	fixed, _, open := strings.Cut(address, "{")
+	if _, rest, _ := strings.Cut(fixed, "://"); c.version == nil || open && !strings.ContainsAny(rest, "/?#") {
+		return
+	}
+	c.version.addresses = append(c.version.addresses, WebAddress{c.path(path), fixed})
+}
+
 func (c *Checker) leads(port string) bool { return c.targets[port] != "" }
 
 // Template compiles a text.

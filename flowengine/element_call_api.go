@@ -63,6 +63,8 @@ func (e *CallAPI) Check(c *Checker) {
 	e.url = c.Template(e.URL, false, "url")
 	if fixed, _, _ := strings.Cut(e.URL, "{"); !strings.HasPrefix(fixed, "https://") && !strings.HasPrefix(fixed, "http://") {
 		c.ErrorfAt([]any{"url"}, "an address begins with https:// or http://, and not with a value")
+	} else {
+		c.requests(e.URL, "url")
 	}
 	e.Speed.check(c, "speed")
 	if e.Body != "" && e.JSON != nil {

@@ -38,6 +38,7 @@ func (e *Notify) Check(c *Checker) {
 	for i, to := range e.To {
 		switch {
 		case strings.HasPrefix(to, "https://"), strings.HasPrefix(to, "http://"):
+			c.requests(to, "to", i)
 		case strings.Contains(to, "@"):
 			c.ErrorfAt([]any{"to", i}, "%q can't be notified: %s", to, Coming["email"])
 		default:

@@ -34,6 +34,7 @@ type Version struct {
 	broadcast bool            // it is that of a broadcast
 
 	shortening [][]any // paths of the options that ask for short links
+	addresses  []WebAddress
 }
 
 // Node finds an element by id, or returns nil.
@@ -51,6 +52,16 @@ func (v *Version) Nodes() []*Node {
 // Shortening lists the places in the file that ask for short links, as paths of
 // keys and indexes.
 func (v *Version) Shortening() [][]any { return v.shortening }
+
+// WebAddress is a place in the file that requests go to.
+type WebAddress struct {
+	Path []any  // keys and indexes
+	URL  string // what is fixed of it: host and port always
+}
+
+// WebAddresses lists the addresses of requests, as far as they don't depend on the
+// person.
+func (v *Version) WebAddresses() []WebAddress { return v.addresses }
 
 // OnlySnapshots says whether all entry points are audiences that are never
 // updated: once these have left, nobody comes (rule S5).

@@ -52,12 +52,12 @@ func apiRestart(a, b *apiSettings) bool {
 		}
 		return *s.TLS
 	}
-	return a.Listen != b.Listen || tls(a) != tls(b) || a.Requests != b.Requests || a.DrainTimeout != b.DrainTimeout
+	return a.Listen != b.Listen || tls(a) != tls(b) || a.Requests != b.Requests || a.Connections != b.Connections || a.DrainTimeout != b.DrainTimeout
 }
 
 // openAPI makes the HTTP API, and its listener when there shall be one.
 func (d *daemon) openAPI(s apiSettings) (err error) {
-	d.api, err = httpapi.New(s, httpapi.Options{Runtime: d.rt, Parts: d.smpp.Parts, Version: version, Log: d.log, Metrics: d.metrics, Notifies: true, Webhooks: d.hooks.status})
+	d.api, err = httpapi.New(s, httpapi.Options{Runtime: d.rt, Parts: d.smpp.Parts, Version: version, Log: d.log, Metrics: d.metrics, CheckNotify: d.http.CheckURL, Webhooks: d.hooks.status})
 	if err != nil || s.Listen == "" {
 		return err
 	}

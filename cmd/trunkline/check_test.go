@@ -53,6 +53,18 @@ func TestCheckTellsMistakes(t *testing.T) {
 			want: `flows/hello.yaml:5:25: say: unknown key "txt" (did you mean "text"?)`,
 		},
 		{
+			name: "a request to a private address", file: "flows/hello.yaml", old: "\nelements:\n", new: "\nelements:\n  ask: {type: call_api, url: \"http://169.254.169.254/{{ person.phone }}\"}\n",
+			want: `flows/hello.yaml:5:30: 169.254.169.254 is refused: it is link-local (RFC 3927), as are metadata services of clouds; allow_private lists exceptions`,
+		},
+		{
+			name: "a notice to a private address", file: "flows/hello.yaml", old: "\nelements:\n", new: "\nelements:\n  ask: {type: notify, text: hi, to: [\"http://localhost/x\"]}\n",
+			want: `flows/hello.yaml:5:38: localhost is refused: it is this machine or its cloud's metadata service`,
+		},
+		{
+			name: "a webhook to a private address", file: "trunkline.yaml", old: "people:", new: "webhooks: [{endpoint: crm, url: \"http://10.0.0.1/\", secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}]\npeople:",
+			want: `trunkline.yaml:4:33: url: 10.0.0.1 is refused: it is private (RFC 1918); allow_private lists exceptions`,
+		},
+		{
 			name: "wrong type", file: "carriers/demo.yaml", old: "routes:", new: "window: lots\nroutes:",
 			want: `carriers/demo.yaml:5:9: window: "lots" is not a whole number`,
 		},

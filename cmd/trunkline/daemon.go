@@ -250,9 +250,13 @@ func (d *daemon) await(now context.Context, parts *errgroup.Group) error {
 	}
 }
 
+// toolsMost bounds the connections of the admin listener and of the control socket.
+const toolsMost = 256
+
 // serve runs an HTTP server until ctx ends.
 func serve(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler) {
 	s := newServer(h)
+	l = gateway.Limited(l, toolsMost)
 	g.Go(func() error {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"trunkline/configs/strict"
+	"trunkline/flowengine"
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway/httpapi"
 	"trunkline/gateway/webhook"
@@ -33,6 +34,9 @@ func (l *loader) webhooks(doc *strict.Document, all []hookSettings) {
 	for i := range all {
 		at := []any{"webhooks", i}
 		l.fieldErrors(doc, at, all[i].Validate())
+		if err := l.config.settings.HTTP.CheckURL(all[i].URL); err != nil && webhook.CheckURL(all[i].URL) == nil { // else it is told
+			doc.ErrorAt(append(at, "url"), "url: %v", err)
+		}
 		if all[i].Name != "" {
 			l.once(doc, "webhook", all[i].Name, append(at, "endpoint")...)
 		}
@@ -53,6 +57,20 @@ func (l *loader) webhookFlows(doc *strict.Document, all []hookSettings) {
 			if _, known := l.first["flow "+id]; !known && len(l.errs) == 0 {
 				doc.ErrorAt([]any{"webhooks", i, "flows", j}, "there is no flow %q", id)
 			}
+		}
+	}
+}
+
+// reach checks what a flow needs of the edges.
+func (l *loader) reach(doc *strict.Document, v *flowengine.Version) {
+	if !l.config.settings.Links.Enabled() {
+		for _, path := range v.Shortening() {
+			doc.ErrorAt(path, "shorten_urls: there are no short links: say links.listen and links.base_url in trunkline.yaml")
+		}
+	}
+	for _, a := range v.WebAddresses() {
+		if err := l.config.settings.HTTP.CheckURL(a.URL); err != nil {
+			doc.ErrorAt(a.Path, "%v", err)
 		}
 	}
 }

@@ -386,12 +386,8 @@ func (l *loader) flow(f file) {
 		l.done(doc)
 		return
 	}
-	if !l.config.settings.Links.Enabled() {
-		for _, path := range v.Shortening() {
-			doc.ErrorAt(path, "shorten_urls: there are no short links: say links.listen and links.base_url in trunkline.yaml")
-		}
-		l.done(doc)
-	}
+	l.reach(doc, v)
+	l.done(doc)
 	l.config.flows = append(l.config.flows, v)
 	l.config.warnings = append(l.config.warnings, v.Warnings...)
 }

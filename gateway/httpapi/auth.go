@@ -19,6 +19,9 @@ const (
 	failuresBurst  = 10
 	failuresPerMin = 10
 	bucketsMost    = 10_000
+
+	strangersPerSec = 5
+	strangersBurst  = 100
 )
 
 // keyring is who may call, as configured. It is immutable; a reload makes another.
@@ -123,35 +126,57 @@ func (s *Server) authenticated(ctx huma.Context, next func(huma.Context)) {
 		refuse(newProblem(http.StatusServiceUnavailable, "too many requests with this key are being worked on").again(time.Second))
 		return
 	}
-	defer s.callers.leave(x.caller)
+	defer func() { s.callers.leave(x.caller, x.octets) }()
+	x.more = func(n int) bool { return s.callers.more(x.caller, n) }
 	next(ctx)
 }
 
-// callers counts the requests that are being worked on, by caller: one who sends
-// its bodies slowly must not take the places of all others.
+// callers counts what is being worked on, by caller: one who sends its bodies
+// slowly must not take the places of all others. What is made of a body takes many
+// times its octets, so these are bounded too: each caller has half of them.
 type callers struct {
-	mu sync.Mutex
-	n  map[string]int
+	mu     sync.Mutex
+	of     map[string]load
+	octets int
 }
+
+// load is requests that are being worked on, and octets of their bodies.
+type load struct{ requests, octets int }
 
 func (c *callers) enter(name string, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.n[name] >= most {
+	l := c.of[name]
+	if l.requests >= most {
 		return false
 	}
-	if c.n == nil {
-		c.n = map[string]int{}
+	if c.of == nil {
+		c.of = map[string]load{}
 	}
-	c.n[name]++
+	c.of[name] = load{l.requests + 1, l.octets}
 	return true
 }
 
-func (c *callers) leave(name string) {
+// more takes the octets of a body that came, of a request that entered.
+func (c *callers) more(name string, octets int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.n[name]--; c.n[name] == 0 {
-		delete(c.n, name)
+	l := c.of[name]
+	if l.octets+octets > maxOctets/2 || c.octets+octets > maxOctets {
+		return false
+	}
+	c.octets += octets
+	c.of[name] = load{l.requests, l.octets + octets}
+	return true
+}
+
+func (c *callers) leave(name string, octets int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.octets -= octets
+	l := c.of[name]
+	if c.of[name] = (load{l.requests - 1, l.octets - octets}); l.requests == 1 {
+		delete(c.of, name)
 	}
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	Secret       string        `yaml:"secret" secret:"true" max:"1000" doc:"Secret from which the tokens of the Flow API's entry points are made, best as ${file:…}; without it they can be called with keys only. At least 16 characters."`
 	Rate         int           `yaml:"rate" default:"100" min:"1" max:"100000" doc:"Requests per second for each key, and for each token."`
 	Requests     int           `yaml:"requests" default:"64" min:"1" max:"10000" doc:"Requests that are worked on at the same time; more are told to come again."`
+	Connections  int           `yaml:"connections" default:"1000" min:"10" max:"100000" doc:"Connections at the same time; further ones are closed."`
 	DrainTimeout time.Duration `yaml:"drain_timeout" default:"5s" min:"0s" max:"5m" doc:"How long requests that are being answered may take when the daemon stops."`
 }
 

@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -27,22 +27,12 @@ type exchange struct {
 	person string // opaque id
 	flow   string
 	status int
+	octets int                   // of the body, as many as were taken
+	more   func(octets int) bool // takes some from the bound of all; nil until the caller is known
 	// brokenOff: the caller went away, or stalled, before the whole body was here.
 	brokenOff bool
-}
-
-// body notes when the caller's body ends before it is whole.
-type body struct {
-	io.ReadCloser
-	of *exchange
-}
-
-func (b body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		b.of.brokenOff = true
-	}
-	return n, err
+	// refused is why a body is not read on, or nil.
+	refused *Problem
 }
 
 type exchangeKey struct{}
@@ -79,8 +69,14 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) WriteHeader(status int) {
-	if w.of.brokenOff && status == http.StatusInternalServerError { // huma's word for it
-		status = http.StatusBadRequest
+	if status == http.StatusInternalServerError { // huma's word for whatever is wrong with reading a body
+		switch {
+		case w.of.refused != nil:
+			status = w.of.refused.Status
+			maps.Copy(w.Header(), w.of.refused.header)
+		case w.of.brokenOff:
+			status = http.StatusBadRequest
+		}
 	}
 	if w.status == 0 {
 		w.status = status
@@ -99,7 +95,8 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // observed gives every request an id, answers panics, counts, and writes the
-// audit log: one line for every request that changes something, or tries to.
+// audit log: one line for every request that changes something, or tries to. Those
+// that nobody known makes are at most a few a second: they must not fill the disk.
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{log: s.log, id: requestID(), began: s.now(), method: r.Method, remote: remoteHost(r.RemoteAddr)}
@@ -109,7 +106,7 @@ func (s *Server) observed(next http.Handler) http.Handler {
 		out.Header().Set("Cache-Control", "no-store")
 		defer s.done(x, out)
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-		r.Body = body{r.Body, x}
+		r.Body = &body{ReadCloser: r.Body, of: x, rows: streams(r)}
 		next.ServeHTTP(out, r)
 	})
 }
@@ -134,7 +131,7 @@ func (s *Server) done(x *exchange, out *statusWriter) {
 	}
 	s.metrics.requests.WithLabelValues(x.route, method, fmt.Sprint(x.status)).Inc()
 	s.metrics.seconds.WithLabelValues(x.route, method).Observe(s.now().Sub(x.began).Seconds())
-	if x.changes() {
+	if x.changes() && (x.caller != "" || s.strangers.AllowN(s.now(), 1)) {
 		s.log.Info("audit", "request", x.id, "key", x.caller, "method", x.method, "route", x.route, "flow", x.flow, "person", x.person, "status", x.status, "remote", x.remote)
 	}
 }

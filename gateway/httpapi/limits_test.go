@@ -136,8 +136,13 @@ func TestLimits(t *testing.T) {
 		{"broken JSON", request{scope: Admin, method: "POST", path: "/v1/messages", body: `{"to":`}, 400},
 		{"broken JSON of participants", request{scope: Admin, method: "POST", path: "/v1/flows/invited/entries/api/participants", body: `{"participants":[{]}`}, 400},
 		{"two values", request{scope: Admin, method: "POST", path: "/v1/flows/invited/entries/api/participants", body: `{"participants":[{}]} {}`}, 400},
-		{"deep nesting", request{scope: Admin, method: "POST", path: "/v1/messages", body: deep}, 400},
-		{"deep nesting of participants", request{scope: Admin, method: "POST", path: "/v1/flows/invited/entries/api/participants", body: `{"participants":` + deep + `}`}, 400},
+		{"deep nesting", request{scope: Admin, method: "POST", path: "/v1/messages", body: deep}, 413},
+		{"deep nesting of participants", request{scope: Admin, method: "POST", path: "/v1/flows/invited/entries/api/participants", body: `{"participants":` + deep + `}`}, 413},
+		{"a list of a million", request{scope: Admin, method: "POST", path: "/v1/events", body: `{"events":[` + strings.Repeat("0,", 1_000_000) + `0]}`}, 413},
+		{"participants by the million", request{scope: Admin, method: "POST", path: "/v1/flows/invited/entries/api/participants", body: `{"participants":[` + strings.Repeat("0,", 1_000_000) + `0]}`}, 413},
+		{"objects by the million", request{scope: Admin, method: "POST", path: "/v1/messages", body: `{"to":[` + strings.Repeat("{},", 9000) + strings.Repeat("[{},[{}],[{}]],", 100_000) + `0]}`}, 413},
+		{"brackets in a text", request{scope: Admin, method: "POST", path: "/v1/messages", body: object{"to": "385911", "text": strings.Repeat(`[{,\"`, 150)}}, 202},
+		{"more faults than an answer lists", request{scope: Admin, method: "POST", path: "/v1/people/385911/merge", body: object{"with": make([]int, 5000)}}, 422},
 		{"no body", request{scope: Admin, method: "POST", path: "/v1/messages"}, 400},
 		{"no body of participants", request{scope: Admin, method: "POST", path: "/v1/flows/invited/entries/api/participants"}, 400},
 		{"a body of another type", request{scope: Admin, method: "POST", path: "/v1/messages", body: "x=1", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415},
@@ -148,7 +153,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := s.send(tt.request).is(tt.status)
-			if len(a.body) > 4096 {
+			if len(a.body) > 16<<10 {
 				t.Errorf("the answer has %d octets", len(a.body))
 			}
 			if tt.status == 405 && a.header.Get("Allow") != "GET, HEAD, POST" {
@@ -205,8 +210,27 @@ func TestPlacesOfOneCaller(t *testing.T) {
 	a := s.get(People, "/v1/people").is(503)
 	expect(t, "Retry-After", a.header.Get("Retry-After"), "1")
 	s.get(Flows, "/v1/flows").is(200) // another key
-	s.api.callers.leave("key:people")
+	s.api.callers.leave("key:people", 0)
 	s.get(People, "/v1/people").is(200)
+}
+
+// Bodies take memory while they are worked on: one caller gets half of what there
+// is for them.
+func TestBodiesOfOneCaller(t *testing.T) {
+	s := newSite(t, options{})
+	if !s.api.callers.enter("key:people", 5) || !s.api.callers.more("key:people", maxOctets/2) {
+		t.Fatal("there is no room")
+	}
+	person := object{"addresses": []object{{"kind": "phone", "value": "385911"}}}
+	a := s.post(People, "/v1/people", person).is(503)
+	expect(t, "Retry-After", a.header.Get("Retry-After"), "1")
+	s.get(People, "/v1/people").is(200)                                                     // it has no body
+	s.post(Events, "/v1/people/385911/events", object{"name": "x", "create": true}).is(200) // another key
+	s.api.callers.leave("key:people", maxOctets/2)
+	s.post(People, "/v1/people", person).is(200)
+	if s.api.callers.octets != 0 || len(s.api.callers.of) != 0 {
+		t.Errorf("%d octets and %v are left", s.api.callers.octets, s.api.callers.of)
+	}
 }
 
 // A panic is answered, and the log tells what it was under the id of the answer.
@@ -244,6 +268,18 @@ func TestAudit(t *testing.T) {
 	if got := s.log.lines("385"); got != nil {
 		t.Errorf("personal data is logged: %q", got)
 	}
+}
+
+// Whoever has no key can't fill the disk with lines of the log.
+func TestAuditOfStrangers(t *testing.T) {
+	at := time.Now()
+	s := newSite(t, options{now: func() time.Time { return at }})
+	for range strangersBurst + 50 {
+		s.send(request{method: "DELETE", path: "/v1/people/38591"}).is(401)
+	}
+	s.send(request{scope: Events, method: "DELETE", path: "/v1/people/38591"}).is(403)
+	s.eventually("the audit log", func() bool { return len(s.log.lines("msg=audit", "key=key:events")) == 1 })
+	expect(t, "lines", len(s.log.lines("msg=audit", `key=""`)), strangersBurst)
 }
 
 // A reload changes who may call.

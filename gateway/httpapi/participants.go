@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 // Bounds of a request for participants.
 const (
 	maxCallback = 4000 // octets
-	maxNotify   = 2048
 )
 
 func (s *Server) participantRoutes() {
@@ -158,11 +156,10 @@ func (s *Server) readParticipants(body []byte) (*runtime.Operation, error) {
 		f.at("/callbackData", fmt.Sprintf("it has more than %d octets", maxCallback))
 	}
 	if in.NotifyURL != "" {
-		u, err := url.Parse(in.NotifyURL)
-		if err != nil || len(in.NotifyURL) > maxNotify || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-			f.at("/notifyUrl", "it is not the URL of a web address: http:// or https://, without a user")
-		} else if !s.notifies {
+		if s.notify == nil {
 			f.at("/notifyUrl", "this gateway sends no notifications; ask for the report")
+		} else if err := s.notify(in.NotifyURL); err != nil {
+			f.at("/notifyUrl", err.Error())
 		}
 	}
 	conflict, err := runtime.ConflictNamed(in.OnConflict)

@@ -219,7 +219,7 @@ func TestSimultaneousRequests(t *testing.T) { // E7
 
 // Who wants to be told is told, with the report.
 func TestNotification(t *testing.T) {
-	s := newSite(t, options{notifies: true})
+	s := newSite(t, options{notify: func(string) error { return nil }})
 	s.rt.Register(runtime.NotifyChannel, s)
 	body := guests(3)
 	body["notifyUrl"] = "https://crm.example/done"

@@ -45,6 +45,9 @@ func (p *Problem) GetHeaders() http.Header { return p.header }
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return problemType }
 
+// maxFaults bounds the faults that an answer lists.
+const maxFaults = 100
+
 const problemType = "application/problem+json"
 
 func newProblem(status int, detail string, faults ...Fault) *Problem {
@@ -100,7 +103,7 @@ func problems(ctx huma.Context, _ string, v any) (any, error) {
 			return v, nil
 		}
 		p = newProblem(e.Status, e.Detail)
-		for _, d := range e.Errors {
+		for _, d := range e.Errors[:min(len(e.Errors), maxFaults)] {
 			if e.Status < http.StatusInternalServerError {
 				p.Errors = append(p.Errors, faultAt(d.Location, d.Message))
 			}
@@ -108,6 +111,8 @@ func problems(ctx huma.Context, _ string, v any) (any, error) {
 		x := exchangeOf(ctx.Context())
 		switch {
 		case e.Status < http.StatusInternalServerError:
+		case x.refused != nil:
+			p = x.refused
 		case x.brokenOff: // no fault of ours, and most likely nobody is there to read it
 			p = newProblem(http.StatusBadRequest, "the body ended before it was whole")
 		default:
@@ -168,5 +173,5 @@ func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	return newProblem(http.StatusUnprocessableEntity, "validation failed", f...)
+	return newProblem(http.StatusUnprocessableEntity, "validation failed", f[:min(len(f), maxFaults)]...)
 }

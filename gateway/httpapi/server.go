@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"trunkline/flowengine/runtime"
 	"trunkline/gateway"
@@ -22,6 +23,8 @@ import (
 const (
 	// MaxBody is the largest body in octets.
 	MaxBody = 10 << 20
+	// maxOctets bounds the bodies of all requests that are being worked on.
+	maxOctets = 6 * MaxBody
 
 	headerTime = 5 * time.Second
 	bodyTime   = 25 * time.Second
@@ -36,9 +39,9 @@ type Options struct {
 	Runtime *runtime.Runtime
 	// Parts tells as how many SMS a text is sent; 1 when nil.
 	Parts func(text, carrier string) int
-	// Notifies: a sender for runtime.NotifyChannel is registered, so requests may
-	// name a notifyUrl.
-	Notifies bool
+	// CheckNotify finds what is wrong with a notifyUrl. It is nil when no sender for
+	// runtime.NotifyChannel is registered, so requests may not name one.
+	CheckNotify func(url string) error
 	// Webhooks lists the endpoints of outgoing webhooks; may be nil.
 	Webhooks func() []Webhook
 	Version  string
@@ -49,25 +52,26 @@ type Options struct {
 
 // Server is the HTTP API.
 type Server struct {
-	rt       *runtime.Runtime
-	parts    func(text, carrier string) int
-	notifies bool
-	webhooks func() []Webhook
-	log      *slog.Logger
-	now      func() time.Time
-	metrics  *metrics
-	config   Config
-	ring     atomic.Pointer[keyring]
-	buckets  *buckets // by key
-	failures *buckets // by address
-	callers  callers  // at work
-	places   chan struct{}
-	imports  chan struct{}   // places of requests that bring rows
-	closing  context.Context // ends when the server is to end
-	close    context.CancelFunc
-	mux      *http.ServeMux
-	api      huma.API
-	handler  http.Handler
+	rt        *runtime.Runtime
+	parts     func(text, carrier string) int
+	notify    func(url string) error // nil: there are no notifications
+	webhooks  func() []Webhook
+	log       *slog.Logger
+	now       func() time.Time
+	metrics   *metrics
+	config    Config
+	ring      atomic.Pointer[keyring]
+	buckets   *buckets      // by key
+	failures  *buckets      // by address
+	callers   callers       // at work
+	strangers *rate.Limiter // lines in the log about requests that nobody known makes
+	places    chan struct{}
+	imports   chan struct{}   // places of requests that bring rows
+	closing   context.Context // ends when the server is to end
+	close     context.CancelFunc
+	mux       *http.ServeMux
+	api       huma.API
+	handler   http.Handler
 }
 
 // New makes an API that nobody listens for yet.
@@ -76,9 +80,9 @@ func New(c Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s := &Server{
-		rt: o.Runtime, parts: o.Parts, notifies: o.Notifies, webhooks: o.Webhooks, log: o.Log, now: o.Now, config: c,
-		buckets: newBuckets(), failures: newBuckets(), mux: http.NewServeMux(), places: make(chan struct{}, max(1, c.Requests)),
-		imports: make(chan struct{}, importTurns),
+		rt: o.Runtime, parts: o.Parts, notify: o.CheckNotify, webhooks: o.Webhooks, log: o.Log, now: o.Now, config: c,
+		buckets: newBuckets(), failures: newBuckets(), strangers: rate.NewLimiter(strangersPerSec, strangersBurst),
+		mux: http.NewServeMux(), places: make(chan struct{}, max(1, c.Requests)), imports: make(chan struct{}, importTurns),
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if s.parts == nil {
@@ -117,6 +121,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(s.close)
+	l = gateway.Limited(l, s.config.Connections)
 	if t := s.config.TLS; t != nil {
 		c := &gateway.Certificate{Cert: t.Cert, Key: t.Key}
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Get, NextProtos: []string{"h2", "http/1.1"}}

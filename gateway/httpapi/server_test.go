@@ -58,7 +58,7 @@ type options struct {
 	flow   string
 	now    func() time.Time
 
-	notifies bool
+	notify func(url string) error
 }
 
 func newSite(t *testing.T, o options) *site {
@@ -81,7 +81,7 @@ func newSite(t *testing.T, o options) *site {
 	var running sync.WaitGroup
 	running.Go(func() { _ = rt.Run(ctx) })
 	s.publish(o.flow)
-	c := Config{Secret: "a secret of the tests", Rate: 100_000, Requests: 128, DrainTimeout: time.Second}
+	c := Config{Secret: "a secret of the tests", Rate: 100_000, Requests: 128, Connections: 100, DrainTimeout: time.Second}
 	for _, scope := range Scopes() {
 		key, hash := NewKey()
 		s.keys[scope] = key
@@ -90,7 +90,7 @@ func newSite(t *testing.T, o options) *site {
 	if o.change != nil {
 		o.change(&c)
 	}
-	s.api, err = New(c, Options{Runtime: rt, Log: log, Now: o.now, Version: "test", Notifies: o.notifies})
+	s.api, err = New(c, Options{Runtime: rt, Log: log, Now: o.now, Version: "test", CheckNotify: o.notify})
 	if err != nil {
 		t.Fatal(err)
 	}

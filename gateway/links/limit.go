@@ -78,35 +78,3 @@ func ours(a netip.Addr, proxies []netip.Prefix) bool {
 	}
 	return false
 }
-
-// fewer is a listener that closes what comes on top of its places.
-type fewer struct {
-	net.Listener
-	places chan struct{}
-}
-
-func (l *fewer) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case l.places <- struct{}{}:
-			return &placed{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
-		default:
-			_ = c.Close()
-		}
-	}
-}
-
-// placed is a connection that gives its place back when it is closed.
-type placed struct {
-	net.Conn
-	leave func()
-}
-
-func (c *placed) Close() error {
-	c.leave()
-	return c.Conn.Close()
-}

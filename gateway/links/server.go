@@ -94,7 +94,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	l = &fewer{Listener: l, places: make(chan struct{}, max(1, s.begun.Connections))}
+	l = gateway.Limited(l, s.begun.Connections)
 	if t := s.begun.TLS; t != nil {
 		c := &gateway.Certificate{Cert: t.Cert, Key: t.Key}
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.Get, NextProtos: []string{"h2", "http/1.1"}}

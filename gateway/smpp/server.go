@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -155,7 +156,11 @@ func (s *session) handleBind(h pdu.Header) {
 	c, status, why := s.edge.login(s, h.ID, &m)
 	if status != pdu.ESME_ROK {
 		s.edge.metrics.refusedBinds.WithLabelValues(why).Inc()
-		s.edge.log.Warn("an SMPP bind is refused", "system_id", string(m.SystemID), "peer", s.remote.String(), "reason", why, "status", status.String())
+		level := slog.LevelWarn
+		if why == lockedOut { // it was told when that began, and whoever goes on must not fill the disk
+			level = slog.LevelDebug
+		}
+		s.edge.log.Log(context.Background(), level, "an SMPP bind is refused", "system_id", string(m.SystemID), "peer", s.remote.String(), "reason", why, "status", status.String())
 		if c != nil {
 			c.fault("a bind was refused: " + why)
 		}
@@ -174,6 +179,9 @@ func (s *session) handleBind(h pdu.Header) {
 	c.bound(s)
 }
 
+// lockedOut is why one is refused whose earlier binds had a wrong login.
+const lockedOut = "too_many_failures"
+
 // login finds the carrier that binds. A wrong system_id costs the same time as
 // a wrong password.
 func (e *Edge) login(s *session, kind pdu.ID, m *pdu.Bind) (*carrier, pdu.Status, string) {
@@ -182,7 +190,7 @@ func (e *Edge) login(s *session, kind pdu.ID, m *pdu.Bind) (*carrier, pdu.Status
 		return nil, pdu.ESME_RBINDFAIL, "stopping"
 	}
 	if e.guard.refused(now, addr, systemID) {
-		return nil, pdu.ESME_RBINDFAIL, "too_many_failures"
+		return nil, pdu.ESME_RBINDFAIL, lockedOut
 	}
 	c := e.current.Load().logins[systemID]
 	secret := e.decoy

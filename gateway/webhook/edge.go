@@ -145,6 +145,9 @@ func (e *Edge) check(j *job) (err error) {
 	return s.guard.checkURL(j.target)
 }
 
+// CheckURL is that of the configuration in force.
+func (e *Edge) CheckURL(url string) error { return e.current.Load().config.CheckURL(url) }
+
 // refusal is the answer to a request that is not made.
 func refusal(err error) *Response {
 	r := &Response{Err: FailureInvalid, Detail: cut(err.Error())}

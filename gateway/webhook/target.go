@@ -22,6 +22,16 @@ func CheckURL(raw string) error {
 	return err
 }
 
+// CheckURL finds what is wrong with a URL under this configuration, as far as that is
+// known before its host is looked up: also an address in it that requests may not go to.
+func (c *Config) CheckURL(raw string) error {
+	u, err := parseTarget(raw)
+	if err != nil {
+		return err
+	}
+	return guard{c.AllowPrivate}.checkURL(u)
+}
+
 // parseTarget reads the URL of a request. The result has a lower-case host and
 // no fragment.
 func parseTarget(raw string) (*url.URL, error) {
