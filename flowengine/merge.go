@@ -95,6 +95,8 @@ func (st *step) joinPassages(from PersonID, other *Passages) *Succession {
 	for _, c := range other.Contacts {
 		ps.joinContact(c)
 	}
+	ps.Places = append(ps.Places, other.Places...) // what the other got counts for caps (rule X12)
+	slices.SortStableFunc(ps.Places, func(a, b Place) int { return a.At.Compare(b.At) })
 	ps.Heard = append(ps.Heard, other.Heard...)
 	slices.SortStableFunc(ps.Heard, func(a, b Digest) int { return a.At.Compare(b.At) })
 	ps.Heard = slices.Delete(ps.Heard, 0, max(0, len(ps.Heard)-maxHeard))
