@@ -1,6 +1,8 @@
 package flowengine
 
 import (
+	"slices"
+
 	"strconv"
 	"time"
 )
@@ -238,7 +240,7 @@ func (st *step) timer(run *Run, c *Timer) {
 // endWait makes every timer, result and click that was meant for the wait stale.
 func (st *step) endWait(run *Run) {
 	if !run.Deadline.IsZero() {
-		st.result.Cancelled = append(st.result.Cancelled, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+		st.cancel(Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
 	}
 	run.Seq++
 	run.Deadline, run.Sending, run.Repeats = time.Time{}, "", 0
@@ -325,10 +327,17 @@ func (st *step) mayExecute(run *Run, target string) bool {
 	return st.executed <= maxStepsPerSprint && run.Steps <= maxStepsPerRun && run.Repeats <= maxRepeats
 }
 
+// cancel takes a deadline back, also one of this same step: a message that was held
+// may find its place a moment later.
+func (st *step) cancel(d Deadline) {
+	st.result.Timers = slices.DeleteFunc(st.result.Timers, func(t Deadline) bool { return t == d })
+	st.result.Cancelled = append(st.result.Cancelled, d)
+}
+
 // exit ends a run (rule E8).
 func (st *step) exit(run *Run, reason string) {
 	if !run.Deadline.IsZero() {
-		st.result.Cancelled = append(st.result.Cancelled, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
+		st.cancel(Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
 	}
 	key := RunKey{run.Flow, run.Version, run.Number}
 	if run.Call != nil || run.Sending != "" {

@@ -36,6 +36,11 @@ var actions = []action{
 	})},
 	{"start", 3, flowAction("start", true, func(ctx context.Context, w *world, id string) error { return w.rt.StartFlow(ctx, id) })},
 	{"eject", 3, (*world).eject},
+	{"prepare", 2, (*world).prepare},
+	{"start broadcast", 3, broadcastAction("start", (*runtime.Runtime).StartBroadcast)},
+	{"pause broadcast", 1, broadcastAction("pause", (*runtime.Runtime).PauseBroadcast)},
+	{"resume broadcast", 2, broadcastAction("resume", (*runtime.Runtime).ResumeBroadcast)},
+	{"cancel broadcast", 1, broadcastAction("cancel", (*runtime.Runtime).CancelBroadcast)},
 	{"reload", 3, (*world).reload},
 	{"restart", 1, (*world).restart},
 	{"crash", 3, (*world).crash},
@@ -273,7 +278,7 @@ func (w *world) reload() {
 	i := w.rng.IntN(len(w.flows))
 	f := w.flows[i]
 	switch n := w.rng.IntN(10); {
-	case n == 0 && i > 0: // requests go to the first one
+	case n == 0 && i > 1: // requests go to the first one, transfers to the second
 		w.say("reload without %s", f.id)
 		w.flows = slices.Delete(slices.Clone(w.flows), i, i+1)
 		w.retired = append(w.retired, f)

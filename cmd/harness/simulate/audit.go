@@ -3,6 +3,7 @@ package simulate
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"trunkline/flowengine"
@@ -17,9 +18,9 @@ type totals struct {
 
 // audit looks at all that is stored. settled: nothing is under way.
 func (w *world) audit(settled bool) {
-	sum := totals{entered: map[string]int{}}
+	sum, places := totals{entered: map[string]int{}}, map[uint32]int{}
 	found, err := runtime.Audit(w.store, func(p *runtime.Profile) []string {
-		x := examination{w: w, p: p, sum: &sum, runs: map[runKey]*passage{}, flows: map[string]*membership{}, ways: map[string]string{}}
+		x := examination{w: w, p: p, sum: &sum, runs: map[runKey]*passage{}, flows: map[string]*membership{}, ways: map[string]string{}, places: places}
 		return x.examine()
 	})
 	if err != nil {
@@ -27,9 +28,11 @@ func (w *world) audit(settled bool) {
 		return
 	}
 	w.problems = append(w.problems, found...)
+	w.placed(places)
 	w.book.texts.compare(w, "messages", sum.texts, settled)
 	w.book.events.compare(w, "events", sum.events, settled)
 	if settled {
+		w.auditBroadcasts()
 		w.auditRequests(sum.entered[w.flows[0].id])
 	}
 }
@@ -70,13 +73,14 @@ func (w *world) closeRequest(r *request) {
 
 // examination goes through a person's history.
 type examination struct {
-	w     *world
-	p     *runtime.Profile
-	sum   *totals
-	runs  map[runKey]*passage
-	flows map[string]*membership
-	ways  map[string]string // the branch that the person took at a split
-	found []string
+	w      *world
+	p      *runtime.Profile
+	sum    *totals
+	runs   map[runKey]*passage
+	flows  map[string]*membership
+	ways   map[string]string // the branch that the person took at a split
+	places map[uint32]int    // that messages of all persons take, by their marks
+	found  []string
 }
 
 type runKey struct {
@@ -114,6 +118,10 @@ func (x *examination) examine() []string {
 		}
 		x.oneConsumer(h)
 	}
+	x.caps()
+	if len(x.p.Person.Merged) > 0 {
+		return nil // a history of two persons, who both kept to the rules
+	}
 	x.compare()
 	return x.found
 }
@@ -121,7 +129,7 @@ func (x *examination) examine() []string {
 // oneConsumer checks that a message was consumed once (rule R2). What changes of
 // the profile lead to comes after it in the history.
 func (x *examination) oneConsumer(h *runtime.Happening) {
-	entered, moved := 0, 0
+	entered, moved, transfers := 0, 0, 0
 	for i := range h.Events {
 		e := &h.Events[i]
 		switch e.Kind {
@@ -129,14 +137,17 @@ func (x *examination) oneConsumer(h *runtime.Happening) {
 			entered++
 		case flowengine.Departed, flowengine.Engaged:
 			moved++
+			if e.Kind == flowengine.Engaged && strings.HasPrefix(e.Element, "transfer_to_flow") {
+				transfers++
+			}
 		case flowengine.Received:
 			x.sum.texts++
 			wrong := false
 			switch e.Detail {
 			case flowengine.OutcomeEntry:
-				wrong = entered != 1
+				wrong = entered < 1 || entered > 1+transfers
 			case flowengine.OutcomeWait, flowengine.OutcomeNoMatch:
-				wrong = entered != 0 || moved == 0
+				wrong = entered > transfers || moved == 0
 			default:
 				wrong = entered != 0 || moved != 0
 			}
@@ -177,6 +188,11 @@ func (x *examination) event(at time.Time, e *flowengine.Event) {
 		m := x.flows[e.Flow]
 		m.active--
 		m.lastExit = at
+	case flowengine.Migrated:
+		if run.exited || run.departed || run.element != e.Element {
+			x.wrong("flow %s #%d migrates at %q at %s, where it does not wait: %+v", e.Flow, e.Number, e.Element, at, run)
+		}
+		run.version = e.Version
 	case flowengine.Accepted:
 		run.open[e.Element]++
 	case flowengine.Reported:
@@ -198,6 +214,14 @@ func (x *examination) entered(at time.Time, e *flowengine.Event) {
 	}
 	run := &passage{version: e.Version, open: map[string]int{}}
 	x.runs[k] = run
+	if strings.HasPrefix(e.Flow, broadcastFlow) {
+		if len(m.entered) > 0 && len(x.p.Person.Merged) == 0 {
+			x.wrong("B1: %s is entered again at %s", e.Flow, at)
+		}
+		m.entered, m.active = append(m.entered, at), m.active+1
+		run.next = flowengine.BroadcastElement
+		return
+	}
 	d := x.w.known[versionKey{e.Flow, e.Version}]
 	if d == nil {
 		x.wrong("flow %s has no version %d", e.Flow, e.Version)
@@ -239,11 +263,11 @@ func (x *examination) entered(at time.Time, e *flowengine.Event) {
 // engaged checks that the run came to an element by a way that is there.
 func (x *examination) engaged(at time.Time, run *passage, e *flowengine.Event) {
 	d := x.w.known[versionKey{e.Flow, run.version}]
-	if d == nil {
+	if d == nil && !strings.HasPrefix(e.Flow, broadcastFlow) {
 		return
 	}
 	want := run.next
-	if run.element != "" {
+	if run.element != "" && d != nil {
 		want = d.targets[run.element][run.port]
 	}
 	if run.exited || run.element != "" && !run.departed || want != e.Element {

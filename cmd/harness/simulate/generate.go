@@ -93,6 +93,12 @@ func (g *generator) settings() {
 	if g.one(4) {
 		s["category"] = "marketing"
 	}
+	if g.one(3) {
+		s["on_publish"] = "migrate"
+	}
+	if g.one(3) {
+		s["priority"] = g.rng.IntN(5)
+	}
 }
 
 // change makes a new version of the flow: other elements and ways, the same

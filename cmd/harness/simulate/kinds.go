@@ -41,26 +41,26 @@ var elementKinds = []elementKind{
 	{"notify", []string{"done"}, func(_ *generator, o options) {
 		o["to"], o["text"] = []string{"https://team.example.com/"}, "somebody came by"
 	}},
+	{"transfer_to_flow", []string{"done", "refused"}, func(_ *generator, o options) { o["flow"] = "flow-0" }},
+	{"start_broadcast", []string{"done", "refused"}, func(g *generator, o options) { o["broadcast"] = pick(g.rng, prepared) }},
 	{"exit", nil, nothing},
 }
 
 // notSimulated are the types that do not take part, and why.
 var notSimulated = map[string]string{
-	"transfer_to_flow": "who enters by one is not told from whom a request brings",
-	"start_broadcast":  "broadcasts are not played",
-	"inbound_call":     noCalls,
-	"start_call":       noCalls,
-	"send_voice":       noCalls,
-	"answer":           noCalls,
-	"play":             noCalls,
-	"say":              noCalls,
-	"collect":          noCalls,
-	"menu":             noCalls,
-	"record":           noCalls,
-	"forward_call":     noCalls,
-	"detect_machine":   noCalls,
-	"hang_up":          noCalls,
-	"go_to":            "it must lead somewhere, and ports of the simulation need not",
+	"inbound_call":   noCalls,
+	"start_call":     noCalls,
+	"send_voice":     noCalls,
+	"answer":         noCalls,
+	"play":           noCalls,
+	"say":            noCalls,
+	"collect":        noCalls,
+	"menu":           noCalls,
+	"record":         noCalls,
+	"forward_call":   noCalls,
+	"detect_machine": noCalls,
+	"hang_up":        noCalls,
+	"go_to":          "it must lead somewhere, and ports of the simulation need not",
 }
 
 // noCalls is why what needs a call takes no part: the scripts of flowengine, the
@@ -96,6 +96,7 @@ var (
 	keywords   = []string{"start", "info", "go", "yes", "no"}
 	timesOfDay = []string{"02:30", "09:00", "23:59"} // the first is skipped once a year, and repeated
 	zones      = []string{"UTC", "Europe/Zagreb", "America/New_York", "Australia/Lord_Howe"}
+	prepared   = []string{"sale-1", "sale-2", "sale-3", "sale-4"} // broadcasts
 	stretches  = []string{"1s", "30s", "5m", "1h", "26h", "7d"}
 )
 

@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"trunkline/flowengine"
@@ -13,11 +14,12 @@ import (
 // messages, answers when it likes, and reports what became of them: early, late,
 // twice, or never.
 type network struct {
-	w       *world
-	letters map[string]*letter
-	waiting []*attempt // not answered in this life
-	reports []report   // to be sent
-	keys    int
+	w         *world
+	letters   map[string]*letter
+	waiting   []*attempt        // not answered in this life
+	reports   []report          // to be sent
+	broadcast map[string]string // messages, by broadcast and address
+	keys      int
 }
 
 // letter is a message as it was handed over the first time.
@@ -25,8 +27,10 @@ type letter struct {
 	send     flowengine.Send
 	life     int // of the last attempt
 	answered bool
-	again    bool // the last answer was: try again
-	sure     bool // it never may be sent twice
+	again    bool      // the last answer was: try again
+	sure     bool      // it never may be sent twice
+	taken    bool      // a carrier took it
+	earliest time.Time // when it may have been made
 }
 
 // attempt is a message that waits for its answer.
@@ -39,7 +43,9 @@ type attempt struct {
 
 type report struct{ to, key, state string }
 
-func newNetwork(w *world) *network { return &network{w: w, letters: map[string]*letter{}} }
+func newNetwork(w *world) *network {
+	return &network{w: w, letters: map[string]*letter{}, broadcast: map[string]string{}}
+}
 
 // begin and lost are the two ends of a life: answers to the last one reach nobody.
 func (n *network) begin() { n.waiting = nil }
@@ -61,8 +67,9 @@ func (n *network) Send(m *runtime.Message, done func(runtime.Outcome)) {
 	l := n.letters[m.ID]
 	switch {
 	case l == nil:
-		l = &letter{send: m.Send, sure: m.Marketing}
+		l = &letter{send: m.Send, sure: m.Marketing, earliest: m.NotBefore}
 		n.letters[m.ID] = l
+		n.once(m)
 	case l.send.To != m.To || l.send.Text != m.Text || l.send.Origin != m.Origin:
 		w.wrong("two messages have the id %s: %q to %s and %q to %s", m.ID, l.send.Text, l.send.To, m.Text, m.To)
 	case l.life == w.lives && !l.answered:
@@ -75,6 +82,18 @@ func (n *network) Send(m *runtime.Message, done func(runtime.Outcome)) {
 	l.life, l.answered, l.again = w.lives, false, false
 	n.keys++
 	n.waiting = append(n.waiting, &attempt{m.ID, m.To, m.Channel, m.Marketing, done, fmt.Sprintf("key%d", n.keys)})
+}
+
+// once checks that an address gets a broadcast once (rule B1).
+func (n *network) once(m *runtime.Message) {
+	if !strings.HasPrefix(m.Origin.Flow, broadcastFlow) {
+		return
+	}
+	k := m.Origin.Flow + " " + m.To
+	if before := n.broadcast[k]; before != "" {
+		n.w.wrong("B1: %s gets %s twice: %s and %s", m.To, m.Origin.Flow, before, m.ID)
+	}
+	n.broadcast[k] = m.ID
 }
 
 func (n *network) idle() bool { return len(n.waiting) == 0 && len(n.reports) == 0 }
@@ -122,6 +141,7 @@ func (n *network) answer(a *attempt) {
 		}
 	}
 	n.w.say("message %s: %s %s", a.id, o.Fate, a.key)
+	l.taken = l.taken || o.Fate == runtime.FateAccepted
 	a.done(o)
 }
 

@@ -39,6 +39,8 @@ type world struct {
 	end    context.CancelFunc
 	lives  int
 	later  bool // people write for later, and in parts
+	merges bool // contacts of several persons merge them
+	policy *flowengine.Policy
 	fatal  bool // nothing goes on: problems say why
 	crashy int  // one turn in so many ends the runtime; 0: none
 
@@ -71,7 +73,7 @@ func newWorld(seed uint64) (*world, error) {
 		rng: rand.New(rand.NewPCG(seed, 0)), store: memory.New(), known: map[versionKey]*definition{}, crashy: 5000, //nolint:gosec // it must be repeatable
 		book: newBook(), actions: actions,
 	}
-	w.later = w.one(3)
+	w.later, w.merges, w.policy = w.one(3), w.one(4), randomPolicy(w.rng)
 	w.network = newNetwork(w)
 	w.clock = pick(w.rng, []time.Time{
 		time.Date(2026, 3, 28, 22, 0, 0, 0, time.UTC), // summer time begins in Europe
@@ -156,7 +158,7 @@ func (w *world) start() {
 
 // publish gives the runtime the configuration, and tells whether it took it.
 func (w *world) publish() bool {
-	p := runtime.Publication{RejectConflicts: true, Schema: w.schema, Numbers: []*flowengine.Number{
+	p := runtime.Publication{RejectConflicts: !w.merges, Policy: w.policy, Schema: w.schema, Numbers: []*flowengine.Number{
 		{Value: numbers[0], Channel: "sms", DuplicateWindow: 2 * time.Second, Default: "what?"},
 		{Value: numbers[1], Channel: "sms"},
 	}}
@@ -196,7 +198,9 @@ func (w *world) recover() {
 	w.network.lost()
 	w.book.lost()
 	w.store = w.store.Clone()
-	w.audit(false)
+	if !w.merges { // what is on its way from one person to another is nobody's
+		w.audit(false)
+	}
 }
 
 // await is called by whoever waits for an answer of the runtime.
