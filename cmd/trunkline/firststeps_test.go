@@ -17,6 +17,11 @@ func TestFirstScreen(t *testing.T) {
 		}
 		l.Close()
 	}
+	if c, err := net.ListenPacket("udp", "127.0.0.1:5070"); err != nil {
+		t.Skipf("SKIPPED: the bundled example needs UDP port 5070, which is taken on this machine: %v", err)
+	} else {
+		c.Close()
+	}
 	s := &site{T: t, dir: t.TempDir(), env: []string{"TRUNKLINE_CONFIG="}}
 	g := s.start()
 	for _, text := range []string{"is ready: the bundled example", "SMPP   127.0.0.1:2775", "http://127.0.0.1:9090/metrics", "simulate smpp START"} {
