@@ -101,6 +101,8 @@ func (d *daemon) controlHandler() http.Handler {
 	handle("GET /calls", d.listCalls)
 	mux.HandleFunc("GET /calls/export", d.exportCalls)
 	d.controlWebhooks(handle)
+	d.controlQueue(handle)
+	d.controlEmail(handle)
 	d.controlSegments(handle)
 	d.controlPeople(mux)
 	d.controlBroadcasts(handle)

@@ -133,7 +133,7 @@ func (o outlet) Send(m *runtime.Message, done func(runtime.Outcome)) {
 		out.Mail = mailOf(m.Mail)
 	}
 	o.sender.Send(o.ctx, out, func(r gateway.Result) {
-		done(runtime.Outcome{Fate: fates[r.Fate], Carrier: r.Carrier, Keys: r.Keys, Parts: r.Parts, Ref: r.Ref, Code: r.Code, After: r.After, Untried: r.Untried})
+		done(sentOutcome(&r))
 	})
 }
 
@@ -147,6 +147,18 @@ func mailOf(m *flowengine.Mail) *gateway.Mail {
 		out.Files = append(out.Files, gateway.MailFile(f))
 	}
 	return out
+}
+
+// sentOutcome is what an edge says of an attempt, in the runtime's words.
+func sentOutcome(r *gateway.Result) runtime.Outcome {
+	o := runtime.Outcome{
+		Fate: fates[r.Fate], Carrier: r.Carrier, Keys: r.Keys, Parts: r.Parts, Ref: r.Ref, Code: r.Code, After: r.After,
+		Untried: r.Untried, Dead: r.Dead, Domain: r.Domain,
+	}
+	if r.Trail != (gateway.Trail{}) {
+		o.Trail = &runtime.Attempt{Host: r.Trail.Host, TLS: r.Trail.TLS, Reply: r.Trail.Reply}
+	}
+	return o
 }
 
 // Units implements runtime.Sender.

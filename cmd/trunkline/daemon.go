@@ -27,6 +27,7 @@ import (
 	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/smtp"
+	"trunkline/gateway/smtp/outbound"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
 )
@@ -42,6 +43,7 @@ type daemon struct {
 	rt      *runtime.Runtime
 	smpp    *smpp.Edge
 	smtp    *smtp.Edge
+	email   *outbound.Edge
 	http    *webhook.Edge
 	hooks   *hookSender
 	api     *httpapi.Server
@@ -110,6 +112,10 @@ func newDaemon(src source, c *configuration, log *slog.Logger, level *slog.Level
 	if err = d.smtp.Listen(context.Background()); err != nil {
 		return nil, err
 	}
+	if d.email, err = d.newEmail(&c.settings); err != nil {
+		return nil, err
+	}
+	d.rt.Register(string(gateway.Email), outlet{sender: d.email, ctx: d.effects, units: oneUnit})
 	if d.http, err = webhook.New(c.settings.HTTP, webhook.Options{Log: log, Metrics: d.metrics}); err != nil {
 		return nil, err
 	}
@@ -198,6 +204,7 @@ func (d *daemon) run(ctx, now context.Context, up func()) error {
 	})
 	serveEdge(edge, &parts, failed, func() error { return d.smtp.Run(edge) })
 	d.serveVoice(edge, core, &parts, &rest, failed)
+	parts.Go(func() error { return d.email.Run(edge) })
 	parts.Go(func() error { return d.http.Run(edge) })
 	d.serveAPI(edge, &parts, failed)
 	d.serveLinks(edge, &parts, failed)
@@ -316,11 +323,14 @@ func (d *daemon) reload(ctx context.Context) (*reloaded, error) {
 	if err := d.reloadVoice(next); err != nil {
 		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP))
 	}
+	if err := d.email.Reload(next.settings.Email); err != nil {
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP), d.reloadVoice(old))
+	}
 	d.hooks.reload(next.settings.Webhooks) // before there is anything to tell them
 	published, err := d.rt.Publish(ctx, next.publication())
 	if err != nil {
 		d.hooks.reload(old.settings.Webhooks)
-		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP), d.reloadVoice(old))
+		return nil, errors.Join(err, d.smpp.Reload(old.settings.SMPP, old.carriers), d.http.Reload(old.settings.HTTP), d.email.Reload(old.settings.Email), d.reloadVoice(old))
 	}
 	d.config.Store(next)
 	d.api.Reload(next.settings.API)

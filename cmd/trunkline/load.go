@@ -16,6 +16,7 @@ import (
 	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/smtp"
+	"trunkline/gateway/smtp/outbound"
 	"trunkline/gateway/webhook"
 	"trunkline/keyword"
 )
@@ -65,6 +66,8 @@ func (l *loader) files() error {
 	l.fieldErrors(doc, []any{"smpp"}, s.SMPP.Validate())
 	l.certificates(&s.SMTP)
 	l.fieldErrors(doc, []any{"smtp"}, s.SMTP.Validate())
+	l.emailFiles(&s.Email)
+	l.fieldErrors(doc, []any{"email"}, s.Email.Validate())
 	l.fieldErrors(doc, []any{"http"}, s.HTTP.Validate())
 	l.fieldErrors(doc, []any{"links"}, s.Links.Validate())
 	l.webhooks(doc, s.Webhooks)
@@ -184,9 +187,12 @@ func (l *loader) fieldErrors(doc *strict.Document, at []any, err error) {
 	var k *links.FieldError
 	var m *smtp.FieldError
 	var v *sip.FieldError
+	var o *outbound.FieldError
 	switch {
 	case errors.As(err, &v):
 		place, reason = v.Path, v.Reason
+	case errors.As(err, &o):
+		place, reason = o.Path, o.Reason
 	case errors.As(err, &m):
 		place, reason = m.Path, m.Reason
 	case errors.As(err, &f):

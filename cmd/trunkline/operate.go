@@ -262,6 +262,6 @@ func newSend(o *options) *cobra.Command {
 	sms.Flags().StringVar(&m.From, "from", "", "sender; empty: the carrier's default")
 	sms.Flags().StringVar(&m.Carrier, "carrier", "", "the only carrier allowed; empty: routed")
 	_ = sms.MarkFlagRequired("to")
-	send.AddCommand(sms)
+	send.AddCommand(sms, newSendEmail(o))
 	return send
 }

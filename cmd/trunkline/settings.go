@@ -13,6 +13,7 @@ import (
 	"trunkline/gateway/sip"
 	"trunkline/gateway/smpp"
 	"trunkline/gateway/smtp"
+	"trunkline/gateway/smtp/outbound"
 	"trunkline/gateway/webhook"
 	"trunkline/storage/badger"
 )
@@ -34,6 +35,7 @@ type settings struct {
 	SIP      sip.Config       `yaml:"sip" doc:"The edge of calls (SIP)."`
 	Trunks   []string         `yaml:"trunks" doc:"Files with one SIP trunk each. Default: trunks/*.yaml."`
 	Voice    voiceSettings    `yaml:"voice" doc:"Calls."`
+	Email    outbound.Config  `yaml:"email" doc:"How mail is sent: identities, signatures, routes, encryption, limits."`
 	HTTP     webhook.Config   `yaml:"http" doc:"Requests to APIs and webhooks."`
 	Links    links.Config     `yaml:"links" doc:"Short links in messages."`
 	Webhooks []hookSettings   `yaml:"webhooks" max:"100" doc:"Systems that are told of events, with webhooks after the Standard Webhooks specification."`

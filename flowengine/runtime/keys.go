@@ -43,6 +43,13 @@ const (
 	kindCursor    = 'x' // kind of queue → low-water mark of its due times
 )
 
+// Kinds of records of mail that goes out.
+const (
+	kindSuppressed = 'S' // address → why no mail goes there
+	kindLetter     = 'L' // message id → what became of it, and each attempt
+	kindSent       = 'W' // day, domain → mails that went out, in the first shard of an executor
+)
+
 // Kinds of records in areaPeople. A person's records lie together, because most
 // steps write several of them; the profile is the first.
 const (

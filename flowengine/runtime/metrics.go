@@ -30,6 +30,7 @@ type metrics struct {
 	clicked      *prometheus.CounterVec // flow, element
 	hooksDropped prometheus.Counter
 	calls        *prometheus.CounterVec // direction: in out; result: answered unanswered lost
+	suppressed   *prometheus.CounterVec // reason: hard_bounce complaint opt_out operator
 }
 
 func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
@@ -82,6 +83,7 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 		clicks:  counters("link_requests_total", "Requests of short links that exist, by what was made of them.", "kind"),
 		clicked: counters("element_clicks_total", "Clicks on the links of an element's messages.", "flow", "element"),
 
+		suppressed:   counters("email_suppressed_total", "Addresses that were put on the suppression list, by reason.", "reason"),
 		hooksDropped: one("webhooks_dropped_total", "Webhooks that could not be delivered and were not kept, because too many are."),
 
 		calls: counters("call_legs_total", "Legs of calls that are over, by direction (in, out) and result (answered, unanswered, lost).", "direction", "result"),

@@ -44,6 +44,7 @@ const (
 	relayMuster       relayKind = 30 // let a recipient whom a broadcast names into it
 	relayAsk          relayKind = 31 // note that a broadcast shall be started
 	relayCall         relayKind = 50 // tell a person's flows what became of a call
+	relaySuppress     relayKind = 60 // put an address on the suppression list
 )
 
 // Pauses and memory of relays.
@@ -141,6 +142,8 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveAsk(r.Body)
 	case relayCall:
 		return tx.receiveCall(r.Body)
+	case relaySuppress:
+		return tx.receiveSuppression(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }

@@ -87,6 +87,7 @@ type expected struct {
 	// Mail: it is an e-mail, of which much may be said after its server took it. What is
 	// known of it is kept as long as reports are. Complained and Failed: that was told.
 	Mail, Complained bool
+	To               string // recipient of the mail
 }
 
 // usualExpected is room for the stored form of an expected report.
@@ -103,6 +104,7 @@ const (
 	expData
 	expMail       = 12 // 9–11 are those of a Charge
 	expComplained = 13
+	expTo         = 14
 )
 
 func (x *expected) append(b []byte) []byte {
@@ -121,6 +123,7 @@ func (x *expected) append(b []byte) []byte {
 	b = flowengine.AppendData(b, expData, x.Data)
 	b = flowengine.AppendCharge(b, &x.Owed)
 	b = record.AppendBool(b, expMail, x.Mail)
+	b = record.AppendString(b, expTo, x.To)
 	return record.AppendBool(b, expComplained, x.Complained)
 }
 
@@ -148,6 +151,8 @@ func decodeExpected(b []byte) (*expected, error) {
 			x.Mail = f.Bool()
 		case expComplained:
 			x.Complained = f.Bool()
+		case expTo:
+			x.To = string(f.Bytes)
 		default:
 			err = flowengine.DecodeCharge(f, &x.Owed)
 		}
@@ -244,6 +249,9 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 	x.note(d)
 	tx.put(k, x.append(nil), tx.now.Add(tx.ex.rt.options.Reports))
 	count.WithLabelValues("matched").Inc()
+	if err := tx.suppressReported(x, d); err != nil {
+		return err
+	}
 	if x.Parts > 1 {
 		whole, err := tx.partReported(to, carrier, x, d.State == StateDelivered)
 		if err != nil || !whole {

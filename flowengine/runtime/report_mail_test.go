@@ -107,7 +107,7 @@ func TestMailAftermath(t *testing.T) {
 
 // What is expected of a mail is read as it was written.
 func TestExpectedRoundTrip(t *testing.T) {
-	x := &expected{ID: "m", Part: 1, Parts: 1, Done: true, Failed: true, Mail: true, Complained: true, Origin: flowengine.Origin{Flow: "f", Element: "e", Number: 2}}
+	x := &expected{ID: "m", Part: 1, Parts: 1, Done: true, Failed: true, Mail: true, Complained: true, To: "a@b.example", Origin: flowengine.Origin{Flow: "f", Element: "e", Number: 2}}
 	got, err := decodeExpected(x.append(nil))
 	if err != nil || !reflect.DeepEqual(got, x) {
 		t.Errorf("%+v, %v", got, err)

@@ -40,6 +40,10 @@ type Message struct {
 	// Relay is set when the row is work for a shard of another executor.
 	Relay   *relay
 	Carrier string // the only carrier allowed, or empty
+	// Tried are attempts so far, where the channel keeps a record of its messages.
+	Tried []Attempt
+	// Held: an operator holds the message back; it is due when its validity ends.
+	Held bool
 
 	entry *dueEntry
 }
@@ -78,6 +82,8 @@ const (
 	msgPacing
 	msgTurn
 	msgMail
+	msgTried
+	msgHeld
 )
 
 func (m *Message) append(b []byte) []byte {
@@ -117,6 +123,10 @@ func (m *Message) append(b []byte) []byte {
 		b = record.AppendNested(b, msgMail, m.Mail.Append)
 	}
 	b = record.AppendString(b, msgCarrier, m.Carrier)
+	for i := range m.Tried {
+		b = record.AppendNested(b, msgTried, m.Tried[i].append)
+	}
+	b = record.AppendBool(b, msgHeld, m.Held)
 	return flowengine.AppendData(b, msgData, m.Data)
 }
 
@@ -181,6 +191,12 @@ func decodeMessage(b []byte) (*Message, error) {
 			m.Carrier = string(f.Bytes)
 		case msgMail:
 			m.Mail, err = flowengine.DecodeMail(f.Bytes)
+		case msgTried:
+			var a Attempt
+			a, err = decodeAttempt(f.Bytes)
+			m.Tried = append(m.Tried, a)
+		case msgHeld:
+			m.Held = f.Bool()
 		}
 		return err
 	})

@@ -43,6 +43,12 @@ type Outcome struct {
 	Untried bool
 	Vars    flowengine.Attrs // what the peer answered
 	Call    *ivr.Outcome     // of a call
+	// Dead: the peer says that the address takes no messages, and never will.
+	Dead bool
+	// Domain is the sending domain that an accepted message counts for; empty: nobody counts.
+	Domain string
+	// Trail tells how the attempt went, where the channel keeps a record of its messages.
+	Trail *Attempt
 }
 
 // Sender sends the messages of one channel. Send must not block; it calls done
@@ -111,6 +117,8 @@ func (ex *executor) dispatch(e *dueEntry, now time.Time) {
 		ex.handOver(m)
 	case m.Deferred != nil:
 		ex.execute(task{name: "deferred", run: func(tx *txn) error { return tx.takeEffect(m, e) }})
+	case ex.suppressed(m):
+		ex.settle(sent{m, Outcome{Fate: FateRejected, Code: codeSuppressed, Trail: new(Attempt)}})
 	case m.Marketing && m.Claimed: // rule X2: assumed sent
 		ex.rt.metrics.inDoubt.WithLabelValues("assumed_sent").Inc()
 		ex.settle(sent{m, Outcome{Fate: FateAccepted, Parts: ex.units(m), Code: "in_doubt"}})
@@ -182,6 +190,10 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 	}
 	m.Keys = append(m.Keys, o.Keys...)
 	m.Sent = max(m.Sent, o.Parts)
+	m.tried(&o, tx.now)
+	if err := tx.noteOutcome(m, &o); err != nil {
+		return err
+	}
 	switch {
 	case o.Fate == FateRetry && !tx.orphaned(m):
 		return tx.retry(m, o)
@@ -200,11 +212,26 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 		tx.settleHook(m, o)
 		return nil
 	}
+	tx.keepLetter(m)
 	owed, err := tx.tellFlows(m, o)
 	if err != nil {
 		return err
 	}
 	return tx.expectReports(m, o.Carrier, owed)
+}
+
+// noteOutcome keeps what an outcome says beyond its message: that an address is dead, and
+// that a domain has sent one more.
+func (tx *txn) noteOutcome(m *Message, o *Outcome) error {
+	if o.Dead {
+		if err := tx.suppressDead(m, o.Code); err != nil {
+			return err
+		}
+	}
+	if o.Domain != "" {
+		return tx.countSent(o.Domain)
+	}
+	return nil
 }
 
 // tellFlows lets the flows of the person know what became of a message, and
@@ -366,6 +393,9 @@ func (tx *txn) expectReports(m *Message, carrier string, owed flowengine.Charge)
 		}
 		to, carrier := reportPlace(m.Channel, m.To, carrier, key)
 		x := &expected{ID: m.ID, Origin: m.Origin, Data: m.Data, Part: uint8(i + 1), Parts: uint8(len(m.Keys)), Owed: owed, Mail: m.Channel == channelEmail}
+		if x.Mail {
+			x.To = m.To
+		}
 		var err error
 		if tx.ex.owns(to.Shard()) {
 			err = tx.expectReport(to, carrier, key, x)

@@ -23,16 +23,16 @@ import (
 	"trunkline/gateway/smtp/resolver"
 )
 
-// Composer makes the message that an outbound one is: header and body, with the given
-// Message-ID including its brackets. It is called again for each attempt, and makes the
-// same message but for the date.
-type Composer func(m *gateway.Outbound, from *Identity, messageID string) ([]byte, error)
+// Composer makes the message that an outbound one is: header and body. It is called again
+// for each attempt and makes the same message, with the same Message-ID (rule X2). From is
+// the bare address of an identity.
+type Composer func(m gateway.Outbound) ([]byte, error)
 
 // Options are what the edge works with. Compose has to be there.
 type Options struct {
 	Compose Composer
 	// ReturnPath makes the local part of the address to which notices about a message
-	// come back; it is that of the Message-ID too.
+	// come back.
 	ReturnPath func(id string) string
 	// Reference is the key under which reports about a message are looked for.
 	Reference func(id string) string

@@ -157,8 +157,8 @@ func (w *world) start(change func(*Config)) *Edge {
 	return e
 }
 
-func composeTest(m *gateway.Outbound, from *Identity, id string) ([]byte, error) {
-	return fmt.Appendf(nil, "From: %s <%s>\r\nTo: <%s>\r\nSubject: Test\r\nMessage-ID: %s\r\n\r\n%s", from.Display, from.Address, m.To, id, m.Text), nil
+func composeTest(m gateway.Outbound) ([]byte, error) {
+	return fmt.Appendf(nil, "From: <%s>\r\nTo: <%s>\r\nSubject: Test\r\nMessage-ID: <b-%s@example.com>\r\n\r\n%s", m.From, m.To, m.ID, m.Text), nil
 }
 
 // send sends one message and returns where its result will be.

@@ -207,7 +207,7 @@ func (e *Edge) compose(s *settings, j *job) (m *mail, err error) {
 		}
 	}
 	m.from = local + "@" + domain
-	content, err := e.composed(j, "<"+local+"@"+j.from+">")
+	content, err := e.composed(j)
 	if err != nil {
 		return nil, err
 	}
@@ -221,14 +221,26 @@ func (e *Edge) compose(s *settings, j *job) (m *mail, err error) {
 }
 
 // composed calls the composer, whose faults are the message's own.
-func (e *Edge) composed(j *job, messageID string) (content []byte, err error) {
+func (e *Edge) composed(j *job) (content []byte, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			e.metrics.panics.Inc()
 			err = fmt.Errorf("a fault: %v", fault)
 		}
 	}()
-	return e.options.Compose(&j.Outbound, j.sender, messageID)
+	out := j.Outbound
+	out.From = j.sender.Address
+	if m := out.Mail; m != nil && (m.FromName == "" || m.ReplyTo == "") {
+		filled := *m
+		if filled.FromName == "" {
+			filled.FromName = j.sender.Display
+		}
+		if filled.ReplyTo == "" {
+			filled.ReplyTo = j.sender.ReplyTo
+		}
+		out.Mail = &filled
+	}
+	return e.options.Compose(out)
 }
 
 // carry sends a message over the worker's session, or over a new one. A connection that
@@ -291,8 +303,8 @@ func (e *Edge) result(w *worker, j *job, d delivery) gateway.Result {
 	return r
 }
 
-// Carrier is the peer's name in results and reports of mail: reports come from anywhere.
-const Carrier = "email"
+// Carrier is the peer's name in the results of mail, as in what arrives.
+const Carrier = "smtp"
 
 // unreachable answers a message for which no connection came about. When none of the
 // destination's others has one, nothing is tried for a while, and what waits goes back.
