@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -239,3 +240,55 @@ func TestEmailCheck(t *testing.T) {
 		t.Error("mail is sent without identities")
 	}
 }
+
+var messageID = regexp.MustCompile(`(?m)^Message-Id: (<\S+>)`)
+
+// The daemon dies while it delivers: no mail is lost, and one that comes twice was on its
+// way at that moment and has the same Message-ID. // X2
+func TestMailSurvivesKill(t *testing.T) {
+	t.Parallel()
+	const mails = 300
+	to := startSink(t)
+	s := emailSite(t, to.address, "")
+	g := s.start()
+	client := newControlClient(s.path("data"))
+	for i := range mails {
+		var id string
+		m := emailRequest{To: fmt.Sprintf("p%d@b.example", i), Subject: "x", Text: fmt.Sprint("mail ", i)}
+		if err := client.call(t.Context(), "POST", "/email", m, &id); err != nil {
+			t.Fatal(err)
+		}
+		if i == mails/2 {
+			g.signal(syscall.SIGKILL)
+			g.wait(t)
+			g = s.start()
+			client = newControlClient(s.path("data"))
+		}
+	}
+	count := func() (distinct, all int) {
+		seen := map[string]bool{}
+		for _, raw := range to.mails() {
+			if m := messageID.FindStringSubmatch(raw); m != nil && strings.Contains(raw, "mail ") {
+				seen[m[1]] = true
+				all++
+			}
+		}
+		return len(seen), all
+	}
+	defer func() {
+		if t.Failed() {
+			n, all := count()
+			t.Log(n, all, s.try("queue", "list", "--messages").out, s.try("email", "destinations").out)
+		}
+	}()
+	eventually(t, "all mails arrive", func() bool { n, _ := count(); return n == mails })
+	eventually(t, "the queue is empty", func() bool { return strings.Contains(s.must("queue", "list"), "no message waits") })
+	if n, all := count(); n != mails || all > mails+outboundAtOnce {
+		t.Errorf("%d mails of %d arrived, %d times", n, mails, all)
+	}
+	g.stop()
+}
+
+// outboundAtOnce is how many mails may be on their way to one domain, with room for those
+// whose outcome was not durable yet.
+const outboundAtOnce = 60

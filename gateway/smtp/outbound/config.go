@@ -36,7 +36,7 @@ type Config struct {
 	MessagesPerConnection int           `yaml:"messages_per_connection" default:"100" min:"1" max:"100000" doc:"Messages after which a connection is closed."`
 	IdleTimeout           time.Duration `yaml:"idle_timeout" default:"5s" min:"0s" max:"4m" doc:"How long a connection waits for the next message."`
 	ConnectTimeout        time.Duration `yaml:"connect_timeout" default:"30s" min:"1s" max:"5m" doc:"Time for a connection to come about. What follows has the times of RFC 5321 §4.5.3.2."`
-	Queue                 int           `yaml:"queue" default:"2000" min:"10" max:"100000" doc:"Messages that wait in memory; the rest waits in the store."`
+	Queue                 int           `yaml:"queue" default:"1000" min:"10" max:"100000" doc:"Messages that wait in memory; the rest waits in the store."`
 	DrainTimeout          time.Duration `yaml:"drain_timeout" default:"10s" min:"0s" max:"10m" doc:"Time that mails on their way have to be answered when the daemon stops."`
 }
 

@@ -11,7 +11,8 @@ const (
 	limitFirst  = 64                     // messages that wait for one that has proven nothing
 	limitLeast  = 8                      // while the queue of all is half full
 	limitAhead  = 2 * time.Second        // how far ahead of a server its queue reaches
-	comeBack    = 500 * time.Millisecond // before a message that found no place comes again, at least
+	comeBack    = 500 * time.Millisecond // before a message that found no place comes again
+	comeSoon    = 20 * time.Millisecond  // at least, when the destination is fast
 	comeAtMost  = 30 * time.Minute       // and at most
 	meterTime   = 500 * time.Millisecond // over which speed is measured
 	gapLeast    = time.Millisecond       // a pause between messages that is none
@@ -90,10 +91,14 @@ func (d *destination) limit(half bool) int {
 	return max(limitFirst, int(d.rate*limitAhead.Seconds()))
 }
 
-// returnAt says when a message comes back that found no place: one after the other, as
-// fast as the destination takes them.
+// returnAt says when a message comes back that found no place: from when half of those
+// that wait should be gone, one after the other, as fast as the destination takes them.
 func (d *destination) returnAt(now time.Time) time.Duration {
-	first := now.Add(comeBack)
+	soon := comeBack
+	if d.rate > 0 {
+		soon = min(max(time.Duration(float64(d.queue.Len())/d.rate/2*float64(time.Second)), comeSoon), comeBack)
+	}
+	first := now.Add(soon)
 	if d.returns.Before(first) {
 		d.returns = first
 	}

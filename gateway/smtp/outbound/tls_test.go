@@ -177,3 +177,20 @@ func TestParseSTS(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a policy file says, what is kept of it can be used.
+func FuzzParseSTS(f *testing.F) {
+	for _, s := range []string{"version: STSv1\r\nmode: enforce\r\nmx: *.b.example\r\nmax_age: 86400\r\n", "version: STSv1\nmode: none\nmax_age: 0", "mx: a\nmx: b\nversion: STSv1\nmode: testing\nmax_age: 99999999999"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := parseSTS(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		if p.age < 0 || p.age > stsLongest || len(p.mx) > stsPatterns || p.mode != stsNone && len(p.mx) == 0 {
+			t.Fatalf("%+v", p)
+		}
+		p.names("mx.b.example")
+	})
+}
