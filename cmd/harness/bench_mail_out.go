@@ -102,9 +102,7 @@ func (b *mailBench) out(ctx context.Context) (float64, error) {
 		SmartHost: &outbound.SmartHost{Address: s.address, TLS: "none"}, Connections: outConnections, ConnectionsPerDomain: outConnections,
 		MessagesPerConnection: 1000, Queue: 4 * outConnections, ConnectTimeout: patience, IdleTimeout: time.Second, DrainTimeout: time.Second,
 	}, outbound.Options{
-		Compose: func(m *gateway.Outbound, _ *outbound.Identity, _ string) ([]byte, error) {
-			return compose.Compose(*m, compose.Options{})
-		},
+		Compose:    func(m gateway.Outbound) ([]byte, error) { return compose.Compose(m, compose.Options{}) },
 		ReturnPath: func(id string) string { return "b-" + id }, Reference: func(id string) string { return id }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ func (v *outVector) play(ctx context.Context, _ string) (answer string, mails in
 		SmartHost:   &outbound.SmartHost{Address: h.address(), TLS: "none"},
 		Connections: 1, ConnectionsPerDomain: 1, MessagesPerConnection: 1, Queue: 10, ConnectTimeout: patience, DrainTimeout: time.Second,
 	}, outbound.Options{
-		Compose:    func(*gateway.Outbound, *outbound.Identity, string) ([]byte, error) { return []byte(v.message), nil },
+		Compose:    func(gateway.Outbound) ([]byte, error) { return []byte(v.message), nil },
 		ReturnPath: func(string) string { return "b-x" }, Reference: func(id string) string { return id }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
