@@ -177,61 +177,65 @@ func drawTask(t *rapid.T) Task {
 // caller who is gone; no digit counts twice, or out of its turn; no leg and no
 // prompt is beyond its bounds.
 func TestLaws(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		h := &host{t: t, m: new(Machine), timers: map[uint32]bool{}, legs: map[Leg]bool{}}
-		var pressed strings.Builder
-		for range rapid.IntRange(1, 6).Draw(t, "tasks") {
-			task := drawTask(t)
-			if task.Kind == KindStartCall && h.m.Answered() {
-				continue
+	for range 10 { // calls are long and what may go wrong is rare
+		rapid.Check(t, law)
+	}
+}
+
+func law(t *rapid.T) {
+	h := &host{t: t, m: new(Machine), timers: map[uint32]bool{}, legs: map[Leg]bool{}}
+	var pressed strings.Builder
+	for range rapid.IntRange(1, 6).Draw(t, "tasks") {
+		task := drawTask(t)
+		if task.Kind == KindStartCall && h.m.Answered() {
+			continue
+		}
+		before := len(h.done)
+		h.carryOut(h.m.Begin(task))
+		steps := 0
+		for ; len(h.done) == before; steps++ {
+			if steps > 2000 {
+				t.Fatalf("%s does not end", task.Kind)
 			}
-			before := len(h.done)
-			h.carryOut(h.m.Begin(task))
-			steps := 0
-			for ; len(h.done) == before; steps++ {
-				if steps > 2000 {
-					t.Fatalf("%s does not end", task.Kind)
+			h.now += time.Second
+			switch choice := rapid.IntRange(0, 20).Draw(t, "happens"); {
+			case choice == 0:
+				h.happen(Ended{Leg: Caller, At: h.now})
+			case choice < 8:
+				k := rapid.SampledFrom([]byte("0123456789*#")).Draw(t, "key")
+				pressed.WriteByte(k)
+				h.happen(Key{Caller, k})
+			case choice == 8:
+				h.happen(Key{Leg(rapid.IntRange(1, 3).Draw(t, "leg")), '1'})
+			case choice == 9: // what nobody waits for
+				h.happen(rapid.SampledFrom([]Event{TimerFired{9999}, Played{9999}, GreetingEnded{}, EarlyMedia{1}, Ringing{1}, Recorded{}, Answered{77}, Connected{77, 0}}).Draw(t, "stray"))
+			case len(h.owed) > 0:
+				i := rapid.IntRange(0, len(h.owed)-1).Draw(t, "which")
+				e := h.owed[i]
+				h.owed = slices.Delete(h.owed, i, i+1)
+				h.happen(e)
+			case len(h.timers) > 0:
+				running := make([]uint32, 0, len(h.timers))
+				for n := range h.timers {
+					running = append(running, n)
 				}
-				h.now += time.Second
-				switch choice := rapid.IntRange(0, 20).Draw(t, "happens"); {
-				case choice == 0:
-					h.happen(Ended{Leg: Caller, At: h.now})
-				case choice < 8:
-					k := rapid.SampledFrom([]byte("0123456789*#")).Draw(t, "key")
-					pressed.WriteByte(k)
-					h.happen(Key{Caller, k})
-				case choice == 8:
-					h.happen(Key{Leg(rapid.IntRange(1, 3).Draw(t, "leg")), '1'})
-				case choice == 9: // what nobody waits for
-					h.happen(rapid.SampledFrom([]Event{TimerFired{9999}, Played{9999}, GreetingEnded{}, EarlyMedia{1}, Ringing{1}, Recorded{}, Answered{77}, Connected{77, 0}}).Draw(t, "stray"))
-				case len(h.owed) > 0:
-					i := rapid.IntRange(0, len(h.owed)-1).Draw(t, "which")
-					e := h.owed[i]
-					h.owed = slices.Delete(h.owed, i, i+1)
-					h.happen(e)
-				case len(h.timers) > 0:
-					running := make([]uint32, 0, len(h.timers))
-					for n := range h.timers {
-						running = append(running, n)
-					}
-					n := slices.Min(running)
-					delete(h.timers, n)
-					h.happen(TimerFired{n})
-				case steps > 100:
-					t.Fatalf("%s waits for nothing", task.Kind)
-				}
-			}
-			if len(h.done) != before+1 {
-				t.Fatalf("%d outcomes of one task", len(h.done)-before)
+				n := slices.Min(running)
+				delete(h.timers, n)
+				h.happen(TimerFired{n})
+			case steps > 100:
+				t.Fatalf("%s waits for nothing", task.Kind)
 			}
 		}
-		rest := pressed.String()
-		for _, k := range []byte(h.got.String()) {
-			i := strings.IndexByte(rest, k)
-			if i < 0 {
-				t.Fatalf("%q were collected of %q", h.got.String(), pressed.String())
-			}
-			rest = rest[i+1:]
+		if len(h.done) != before+1 {
+			t.Fatalf("%d outcomes of one task", len(h.done)-before)
 		}
-	})
+	}
+	rest := pressed.String()
+	for _, k := range []byte(h.got.String()) {
+		i := strings.IndexByte(rest, k)
+		if i < 0 {
+			t.Fatalf("%q were collected of %q", h.got.String(), pressed.String())
+		}
+		rest = rest[i+1:]
+	}
 }

@@ -43,6 +43,9 @@ A script is a small YAML file:
     - {event: PurchaseFinished, properties: {total: 12.50}}
     - {change: {set: {shoeSize: 43}, tags: [+vip, -new]}}
     - {start: api-entry}
+    - {call: "38510001"}
+    - {press: "12#"}
+    - {hang_up: true}
 
 Carriers and APIs accept what is sent; with auto: false, steps such as
 {accept: false} say what they do. --with plays other flows beside it, such as one
@@ -152,6 +155,7 @@ type turnView struct {
 	Cause      string      `json:"cause"`
 	Happened   []string    `json:"happened"`
 	Sent       []sentView  `json:"sent"`
+	Call       []string    `json:"call,omitempty"` // what goes on on the call
 	WaitsUntil []time.Time `json:"waits_until"`
 
 	lines []string // both of them in order, for people
@@ -184,7 +188,7 @@ func viewPlay(p *simulation.Play) *playView {
 }
 
 func viewTurn(t *simulation.Turn, begin time.Time) turnView {
-	v := turnView{At: t.At, After: "+" + shortSpan(t.At.Sub(begin)), Person: t.Person, Cause: t.Cause, Happened: []string{}, Sent: []sentView{}, WaitsUntil: t.Waits}
+	v := turnView{At: t.At, After: "+" + shortSpan(t.At.Sub(begin)), Person: t.Person, Cause: t.Cause, Happened: []string{}, Sent: []sentView{}, Call: t.Calls, WaitsUntil: t.Waits}
 	if v.WaitsUntil == nil {
 		v.WaitsUntil = []time.Time{}
 	}
@@ -206,6 +210,9 @@ func viewTurn(t *simulation.Turn, begin time.Time) turnView {
 		if s.Channel == flowengine.ChannelHTTP && json.Unmarshal([]byte(s.Text), &request) == nil {
 			one.Method, one.Text = request.Method, request.Body
 			line = strings.TrimSpace(fmt.Sprintf("→ %s %s %s", request.Method, s.To, request.Body))
+		}
+		if s.Channel == runtime.VoiceChannel { // what is said follows when it is
+			one.Text, line = "", fmt.Sprintf("→ call%s to %s%s", from, s.To, late)
 		}
 		v.Sent = append(v.Sent, one)
 		v.lines = append(v.lines, line)
@@ -229,6 +236,7 @@ func viewTurn(t *simulation.Turn, begin time.Time) turnView {
 	if t.Refused != "" && len(t.Happened) == 0 {
 		v.lines = append(v.lines, "was refused: "+t.Refused)
 	}
+	v.lines = append(v.lines, t.Calls...)
 	for _, until := range t.Waits {
 		v.lines = append(v.lines, "waits until +"+shortSpan(until.Sub(begin))+" at the latest")
 	}

@@ -350,7 +350,7 @@ func TestGuide(t *testing.T) {
 		text := m[2]
 		switch {
 		case m[1] == "yaml" && strings.HasPrefix(text, "people:\n"):
-			b.write("trunkline.yaml", strings.Replace(small["trunkline.yaml"], "people:\n  attributes:\n    - {name: shoeSize, type: whole_number}\n", text, 1))
+			b.write("trunkline.yaml", strings.Replace(small["trunkline.yaml"], "people:\n  attributes:\n    - {name: shoeSize, type: whole_number}\n", text, 1)+"  - {number: \"38510001\", channel: voice}\n")
 		case m[1] == "yaml" && strings.HasPrefix(text, "flow:"):
 			flows++
 			b.write("guide.yaml", text)

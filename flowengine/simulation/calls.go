@@ -72,14 +72,15 @@ func (d *director) call(p *Player, s *Step) error {
 }
 
 func (d *director) press(l *line, keys string) error {
+	words := "presses " + keys
+	if c := l.task.Task.Collect; c != nil && c.Masked && l.m.Busy() {
+		words = "presses keys that are a secret"
+	}
 	for i := range len(keys) {
-		shown := keys[i : i+1]
-		if c := l.task.Task.Collect; c != nil && c.Masked && l.m.Busy() {
-			shown = "a key"
-		}
-		if err := d.happens(l, "presses "+shown, ivr.Key{Key: keys[i]}); err != nil {
+		if err := d.happens(l, words, ivr.Key{Key: keys[i]}); err != nil {
 			return err
 		}
+		words = ""
 	}
 	return nil
 }
@@ -108,13 +109,14 @@ func (d *director) callee(l *line, does string) error {
 	return d.happens(l, "the call is not answered: "+does, ivr.Failed{Leg: leg, Why: ivr.Port(does)})
 }
 
-// happens lets something happen on a call, and tells it as a turn.
+// happens lets something happen on a call, and tells it as a turn. What the flow
+// then does is part of the same turn.
 func (d *director) happens(l *line, words string, e ivr.Event) error {
 	if len(d.play.Turns) >= maxTurns {
 		return fmt.Errorf("the play has %d turns by now; that is too long", maxTurns)
 	}
 	if words != "" {
-		d.play.Turns = append(d.play.Turns, Turn{At: d.now, Person: l.player.phone, Cause: words})
+		d.play.Turns = append(d.play.Turns, Turn{At: d.now, Person: l.player.phone, Cause: words, onCall: true})
 	}
 	busy := l.m.Busy()
 	if err := d.carryOut(l, l.m.Handle(e)); err != nil {
@@ -144,7 +146,7 @@ func (d *director) dial(p *Player, s *flowengine.Send) error {
 	}
 	l := &line{id: s.ID, player: p, send: s, began: d.now}
 	d.lines = append(d.lines, l)
-	d.play.Turns = append(d.play.Turns, Turn{At: d.now, Person: p.phone, Cause: "is called"})
+	d.play.Turns = append(d.play.Turns, Turn{At: d.now, Person: p.phone, Cause: "is called", onCall: true})
 	return d.carryOut(l, l.m.Begin(t))
 }
 
@@ -233,6 +235,9 @@ func (d *director) tell(words string) {
 func (d *director) finished(l *line, o ivr.Outcome) error {
 	d.forget(l, func(ivr.Event) bool { return true })
 	l.talking, l.recording, l.detecting = 0, false, false
+	if l.send == nil && l.task.Task.Kind == ivr.KindHangUp { // nobody waits to hear of it
+		return nil
+	}
 	if l.send == nil {
 		return d.cause(l.player, &flowengine.CallOutcome{Call: l.id, Origin: l.task.Origin, Outcome: o}, "the call: "+strings.ReplaceAll(string(o.Port), "_", " "))
 	}

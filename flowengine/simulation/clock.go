@@ -119,13 +119,24 @@ func (d *director) cause(p *Player, c flowengine.Cause, words string) error {
 	for i := range r.Sends {
 		d.sent(p, &r.Sends[i])
 	}
-	d.play.Turns = append(d.play.Turns, turn)
+	d.keep(&turn)
 	for _, t := range r.Calls {
 		if err := d.begin(t); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keep adds a turn to the play. What a flow does because something happened on a
+// call is one turn with that.
+func (d *director) keep(turn *Turn) {
+	turns := d.play.Turns
+	if n := len(turns); n > 0 && turns[n-1].onCall && turns[n-1].At.Equal(turn.At) && turns[n-1].Person == turn.Person {
+		turn.Cause, turn.Calls = turns[n-1].Cause, turns[n-1].Calls
+		turns = turns[:n-1]
+	}
+	d.play.Turns = append(turns, *turn)
 }
 
 // sent hands a message to its carrier, when it may go out.

@@ -39,6 +39,8 @@ type Turn struct {
 	Sends    []flowengine.Send // in the order of the Queued events
 	Calls    []string          // what then goes on on the call, in words
 	Waits    []time.Time       // deadlines that were set
+
+	onCall bool // something happened on a call, of which the flow has not heard
 }
 
 // Play is what became of a script.
