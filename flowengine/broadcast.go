@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"crypto/sha256"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -153,7 +154,14 @@ func BroadcastSchema(o strict.SchemaOptions) map[string]any {
 // ParseBroadcast reads the definition of a broadcast, in YAML or JSON. The error
 // is a strict.Errors with everything that is wrong. Numbers is as in ParseFlow.
 func ParseBroadcast(file string, data []byte, schema *Schema, numbers Numbers) (*Broadcast, error) {
+	return ParseBroadcastIn(nil, file, data, schema, numbers)
+}
+
+// ParseBroadcastIn is ParseBroadcast for a definition whose e-mail may have its texts in
+// files of a folder.
+func ParseBroadcastIn(folder fs.FS, file string, data []byte, schema *Schema, numbers Numbers) (*Broadcast, error) {
 	doc := strict.Parse(file, data, strict.Options{})
+	inlineFiles(doc.Root(), folder)
 	d := new(broadcastDefinition)
 	doc.Decode(d)
 	report := func(path []any, warning bool, message string) {
@@ -198,7 +206,7 @@ func (d *broadcastDefinition) flow() *definition {
 		Flow: BroadcastFlow(d.Broadcast), Name: name,
 		Entries:  []*entryNode{{Type: BroadcastEntry, Trigger: entry}},
 		Elements: map[string]*elementNode{},
-		Settings: Settings{Timezone: d.Timezone, Category: d.Category, Priority: d.Priority, OnEnd: OnEndDrain},
+		Settings: Settings{Timezone: d.Timezone, Category: d.Category, Priority: d.Priority, OnEnd: OnEndDrain, Tracking: true},
 	}
 	if d.Message.element != nil {
 		f.Elements[BroadcastElement] = &elementNode{Type: d.Message.typ, Element: d.Message.element}

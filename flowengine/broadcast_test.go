@@ -23,7 +23,7 @@ func broadcastSchema(t *testing.T) *Schema {
 func TestBroadcastMistakes(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"nobody", "broadcast: a\nrecipients: {}\nmessage: {type: send_sms, text: Hi}\n", "a.yaml:2:1: nobody would get it"},
-		{"no element that sends", "broadcast: a\nrecipients: {all: true}\nmessage: {type: pause}\n", `a.yaml:3:17: type: there is no message type "pause"; the types are send_sms, failover`},
+		{"no element that sends", "broadcast: a\nrecipients: {all: true}\nmessage: {type: pause}\n", `a.yaml:3:17: type: there is no message type "pause"; the types are send_sms, send_email, failover`},
 		{"ports", "broadcast: a\nrecipients: {all: true}\nmessage: {type: send_sms, text: Hi, on: {sent: x}}\n", `a.yaml:3:37: message: unknown key "on"`},
 		{"text", "broadcast: a\nrecipients: {all: true}\nmessage: {type: send_sms, text: \"{{ person.shoSize }}\"}\n", "a.yaml:3:33:"},
 		{"person", "broadcast: a\nrecipients: {persons: [\"385911\", \"phone:\"]}\nmessage: {type: send_sms, text: Hi}\n", `a.yaml:2:34: "phone:" names nobody`},

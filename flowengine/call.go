@@ -92,6 +92,7 @@ func (x *Passage) onCall(t ivr.Task) Outcome {
 	return Outcome{wait: true}
 }
 
+// origin says that something is done by the element at hand.
 func (x *Passage) origin() Origin {
 	return Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
 }

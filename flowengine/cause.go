@@ -7,8 +7,8 @@ import (
 )
 
 // Cause is one thing that happens to a person. The set of causes is closed:
-// Inbound, Happened, Change, Start, Timer, SendResult, Report, Click, Eject, those
-// of calls (Calling, CallOutcome, CallEnded, CallsLost) and
+// Inbound, Happened, Change, Start, Timer, SendResult, Report, Click, Opening, Scan,
+// Choice, Eject, those of calls (Calling, CallOutcome, CallEnded, CallsLost) and
 // those that jobs bring to everybody (Muster, Daily, CountBack, Migrate).
 type Cause interface{ cause() }
 

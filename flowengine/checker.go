@@ -43,10 +43,24 @@ func (c *Checker) WarnfAt(path []any, format string, args ...any) {
 
 func (c *Checker) path(path []any) []any { return slices.Concat(c.at, path) }
 
-// shortens notes that an element wants short links.
-func (c *Checker) shortens(path []any) {
+// needsLinks notes that an option wants the listener of short links.
+func (c *Checker) needsLinks(option string, path []any) {
 	if c.version != nil {
-		c.version.shortening = append(c.version.shortening, c.path(path))
+		c.version.linking = append(c.version.linking, LinkUse{option, c.path(path)})
+	}
+}
+
+// sendsFrom notes as whom a mail is sent.
+func (c *Checker) sendsFrom(identity string, path []any) {
+	if c.version != nil {
+		c.version.mailing = append(c.version.mailing, MailUse{identity, c.path(path)})
+	}
+}
+
+// attaches notes a file that goes along with a mail.
+func (c *Checker) attaches(file string, path []any) {
+	if c.version != nil {
+		c.version.files = append(c.version.files, FileUse{file, c.path(path)})
 	}
 }
 
@@ -64,7 +78,11 @@ func (c *Checker) leads(port string) bool { return c.targets[port] != "" }
 
 // Template compiles a text.
 func (c *Checker) Template(source string, lenient bool, path ...any) *Template {
-	t, err := CompileTemplate(source, c.Schema, lenient)
+	return c.template(source, templateKind{lenient: lenient}, path...)
+}
+
+func (c *Checker) template(source string, kind templateKind, path ...any) *Template {
+	t, err := compileTemplate(source, c.Schema, kind)
 	if err != nil {
 		c.ErrorfAt(path, "%v", err)
 		return &Template{}

@@ -63,12 +63,30 @@ func (st *step) contacted(r *SendResult) (first bool) {
 		return false
 	}
 	m := st.passages.Membership(r.Origin.Flow)
-	if m.Contacted {
+	if m.Contacted || st.isNotice(r.Origin) {
 		return false
 	}
 	m.Contacted = true
 	st.result.PassagesChanged = true
 	return true
+}
+
+// isNotice says whether something went to somebody else than the person.
+func (st *step) isNotice(o Origin) bool {
+	f := st.set.Flow(o.Flow)
+	if f == nil {
+		return false
+	}
+	v := f.Version(o.Version)
+	if v == nil {
+		return false
+	}
+	n := v.Node(o.Element)
+	if n == nil {
+		return false
+	}
+	_, ok := n.Element.(*Notify)
+	return ok
 }
 
 // The numbers of a Charge in the stored form of an event.

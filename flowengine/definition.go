@@ -37,6 +37,7 @@ type elementType struct {
 // elementTypes lists every element type, in the order of the reference.
 var elementTypes = []elementType{
 	{"send_sms", "Send one text message.", func() Element { return new(SendSMS) }},
+	{"send_email", "Send one e-mail.", func() Element { return new(SendEmail) }},
 	{"call_api", "Call an API over HTTP.", func() Element { return new(CallAPI) }},
 	{"failover", "Try channels one after the other until one gets through.", func() Element { return new(Failover) }},
 	{"evaluate_inbound_message", "Wait for a message and branch by what it says.", func() Element { return new(EvaluateInboundMessage) }},

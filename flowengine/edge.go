@@ -338,7 +338,7 @@ func (r *Run) message(element string) *MessageState {
 
 // bits is the stored form of what is known of a message.
 func (m *MessageSeen) bits() (b uint64) {
-	for i, set := range [...]bool{m.Sent, m.Accepted, m.Delivered, m.Failed, m.Clicked} {
+	for i, set := range [...]bool{m.Sent, m.Accepted, m.Delivered, m.Failed, m.Clicked, m.Opened} {
 		if set {
 			b |= 1 << i
 		}
@@ -347,5 +347,5 @@ func (m *MessageSeen) bits() (b uint64) {
 }
 
 func (m *MessageSeen) setBits(b uint64) {
-	m.Sent, m.Accepted, m.Delivered, m.Failed, m.Clicked = b&1 != 0, b&2 != 0, b&4 != 0, b&8 != 0, b&16 != 0
+	m.Sent, m.Accepted, m.Delivered, m.Failed, m.Clicked, m.Opened = b&1 != 0, b&2 != 0, b&4 != 0, b&8 != 0, b&16 != 0, b&32 != 0
 }

@@ -70,7 +70,7 @@ func Hold(t, expires time.Time) Outcome { return Outcome{wait: true, until: t, h
 // on after a cause that does not end it.
 type reportWaiter interface {
 	Waiting
-	ends(c Cause) bool
+	ends(run *Run, c Cause) bool
 	// patience is how long a wait without a deadline goes on after such a cause.
 	patience(run *Run) time.Duration
 }
@@ -98,16 +98,19 @@ func (x *Passage) Send(s Send) string { return x.sendNth(s, 0) }
 
 // sendNth is Send for an element that sends several messages at once, from 0.
 func (x *Passage) sendNth(s Send, n int) string {
-	s.Origin = Origin{Person: x.Person.ID, Flow: x.Run.Flow, Version: x.Run.Version, Element: x.Element, Number: x.Run.Number, Seq: x.Run.Seq}
+	s.Origin = x.origin()
 	s.ID = messageID(&s.Origin, x.Run.Steps)
 	if n > 0 {
 		s.ID += "." + strconv.Itoa(n)
 	}
-	if s.shorten != nil {
+	switch {
+	case s.Mail != nil:
+		x.Set.links.track(&s, x.Now)
+	case s.shorten != nil:
 		x.Set.links.shorten(&s, x.Now)
 	}
 	x.result.Sends = append(x.result.Sends, s)
-	if s.Channel != ChannelHTTP {
+	if s.Channel != ChannelHTTP && !s.notice {
 		x.State.contacted(s.Channel, x.Now)
 		x.reserve(&s)
 		if len(x.Set.segmentWatchers.byKey[contactKey(s.Channel)]) > 0 {

@@ -330,6 +330,9 @@ func appendMembership(b []byte, m *Membership) []byte {
 	for _, v := range m.Clicked {
 		b = record.AppendFixed32(b, 11, v)
 	}
+	for _, v := range m.Reacted {
+		b = record.AppendFixed32(b, 13, v)
+	}
 	b = record.AppendString(b, 8, m.Fired)
 	b = record.AppendTime(b, 9, m.Mustered)
 	b = record.AppendBool(b, 10, m.Contacted)
@@ -371,6 +374,8 @@ func decodeMembership(b []byte, m *Membership) error {
 			m.Visited = append(m.Visited, uint32(f.Uint))
 		case 11:
 			m.Clicked = append(m.Clicked, uint32(f.Uint))
+		case 13:
+			m.Reacted = append(m.Reacted, uint32(f.Uint))
 		case 8:
 			m.Fired = string(f.Bytes)
 		case 9:

@@ -59,12 +59,16 @@ type reads struct {
 	vars    bool
 	event   bool
 	now     bool
+	message bool // addresses of the mail that is rendered
 }
 
 func (r *reads) member(root, name string) {
 	names := map[string]*[]string{rootPerson: &r.person, rootInbound: &r.inbound, rootCall: &r.call, rootCollect: &r.collect}[root]
 	if names != nil && !slices.Contains(*names, name) {
 		*names = append(*names, name)
+	}
+	if root == rootMessage {
+		r.message = true
 	}
 }
 
@@ -337,6 +341,9 @@ func (r *reads) bindings(x *Passage, convert func(Value) any) map[string]any {
 	}
 	if r.now {
 		env[rootNow] = x.Now.In(x.Version.Settings.zone())
+	}
+	if r.message {
+		env[rootMessage] = x.mailPages()
 	}
 	return env
 }

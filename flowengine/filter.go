@@ -72,7 +72,8 @@ var filters = map[string]filter{
 	"lstrip":         text(func(s string) string { return strings.TrimLeftFunc(s, unicode.IsSpace) }),
 	"rstrip":         text(func(s string) string { return strings.TrimRightFunc(s, unicode.IsSpace) }),
 	"strip_newlines": text(func(s string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(s) }),
-	"escape":         text(html.EscapeString),
+	filterEscape:     text(html.EscapeString),
+	filterRaw:        text(func(s string) string { return s }),
 	"url_encode":     text(url.QueryEscape),
 	filterKeep:       text(keepAsIs),
 	"truncate":       {0, 2, truncate, false},
@@ -94,6 +95,13 @@ var filters = map[string]filter{
 
 // filterKeep keeps URLs from being shortened.
 const filterKeep = "no_shorten"
+
+// Every value in the HTML of an e-mail goes through escape, unless it goes through
+// raw: then it is HTML itself.
+const (
+	filterEscape = "escape"
+	filterRaw    = "raw"
+)
 
 // replaceAll is bounded before it builds anything: one short text can be
 // replaced by a long one very often.

@@ -205,11 +205,13 @@ func filterWords(f *EventFilter) string {
 func elementWords(e Element) string {
 	switch e := e.(type) {
 	case *SendSMS:
-		return "“" + e.Text + "”"
+		return "“" + e.words() + "”"
+	case *SendEmail:
+		return "“" + e.words() + "”"
 	case *Failover:
 		var texts []string
 		for _, ch := range e.Channels {
-			texts = append(texts, ch.Send+" “"+ch.Text+"”")
+			texts = append(texts, ch.send+" “"+ch.message.words()+"”")
 		}
 		return strings.Join(texts, "\n")
 	case *CallAPI:

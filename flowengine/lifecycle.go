@@ -107,13 +107,12 @@ func oneFlowPerVoiceNumber(flows []*Flow) error {
 
 // Coming tells of the channels that have no edge yet what they wait for.
 var Coming = map[string]string{
-	"email": "the e-mail channel comes with SMTP; not available in this build",
-	"push":  "the push channel comes with its providers; not available in this build",
-	"chat":  "the chat channel comes with its providers; not available in this build",
+	"push": "the push channel comes with its providers; not available in this build",
+	"chat": "the chat channel comes with its providers; not available in this build",
 }
 
 // comingTypes are the types of elements whose channel is in Coming.
-var comingTypes = map[string]string{"send_email": "email", "send_push": "push", "send_chat": "chat"}
+var comingTypes = map[string]string{"send_push": "push", "send_chat": "chat"}
 
 // CheckTransfers finds transfers that lead to flows or entry points which are not
 // among these.

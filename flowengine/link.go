@@ -90,7 +90,12 @@ type Link struct {
 	Token   LinkToken
 	URL     string // where it leads, in ASCII
 	Expires time.Time
-	Tracked bool // clicks are counted, and are People events
+	Tracked bool // clicks, or opens, are counted, and are People events
+	// Mail says that the link is in an e-mail; Whole, that it stands for the whole mail:
+	// its picture of one pixel and its pages. Then it leads nowhere, and Of is how many
+	// tracked links the mail has.
+	Mail, Whole bool
+	Of          uint8
 }
 
 // shortening is what a message wants to become of its URLs.
@@ -141,6 +146,7 @@ type Click struct {
 	URL     string
 	Data    Attrs // of the message
 	At      time.Time
+	Mail    bool // the message is an e-mail
 }
 
 func (*Click) cause() {}
@@ -151,6 +157,9 @@ const clickedURLMost = 200
 // click counts a click, tells the run that the message belongs to, and lets it
 // be a People event.
 func (st *step) click(c *Click) {
+	if c.Mail && !st.person.tracked() {
+		return
+	}
 	o := st.ours(c.Origin)
 	first := false
 	if o.Flow != "" && o.Element != "" {
@@ -158,13 +167,24 @@ func (st *step) click(c *Click) {
 	}
 	st.log(Event{Kind: Clicked, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, First: first, Detail: c.URL[:min(len(c.URL), clickedURLMost)]})
 	st.result.PassagesChanged = true
-	st.seen(o, c.Message, func(m *MessageSeen) { m.Clicked = true })
-	e := &Happened{ID: fmt.Sprintf("click/%s/%d", c.Link, c.At.UnixMilli()), Name: EventLinkClicked, At: c.At}
-	for _, a := range c.Data {
-		e.Props.Set(a.Name, a.Value)
+	st.seen(o, c.Message, func(m *MessageSeen) { m.Clicked, m.Opened = true, m.Opened || c.Mail })
+	if c.Mail && st.waitsForReport(o) {
+		st.tellSender(o, c.Message, c)
 	}
-	for name, value := range map[string]string{"url": c.URL, "link": c.Link.String(), "message": c.Message, "flow": o.Flow, "element": o.Element} {
-		e.Props.Set(name, TextValue(value))
+	for _, name := range [...]string{EventLinkClicked, EventEmailClicked} {
+		if name == EventEmailClicked && !c.Mail {
+			continue
+		}
+		e := &Happened{ID: fmt.Sprintf("click/%s/%d", c.Link, c.At.UnixMilli()), Name: name, At: c.At}
+		if c.Mail {
+			e.ID = name + "/" + e.ID
+		}
+		for _, a := range c.Data {
+			e.Props.Set(a.Name, a.Value)
+		}
+		for name, value := range map[string]string{"url": c.URL, "link": c.Link.String(), "message": c.Message, "flow": o.Flow, "element": o.Element} {
+			e.Props.Set(name, TextValue(value))
+		}
+		st.happened(e)
 	}
-	st.happened(e)
 }

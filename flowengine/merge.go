@@ -41,6 +41,7 @@ type FlowSuccession struct {
 	Offset    uint32   // to be added to entry numbers
 	Visited   []uint32 // sorted ElementMarks that both had reached (rule M2)
 	Clicked   []uint32 // likewise, of which both had followed a link (rule U1)
+	Reacted   []uint32 // likewise, of what both had done with mails
 	Contacted bool     // both had got a message (rule M6)
 	Goals     []GoalSuccession
 }
@@ -170,6 +171,11 @@ func (m *Membership) join(from PersonID, o *Membership, goals []*Goal) FlowSucce
 			s.Clicked = append(s.Clicked, mark)
 		}
 	}
+	for _, mark := range o.Reacted {
+		if !addMark(&m.Reacted, mark) {
+			s.Reacted = append(s.Reacted, mark)
+		}
+	}
 	m.Absorbed = append(m.Absorbed, Absorbed{from, s.Offset})
 	for _, a := range o.Absorbed {
 		m.Absorbed = append(m.Absorbed, Absorbed{a.Person, a.Offset + s.Offset})
@@ -287,6 +293,10 @@ func (f *FlowSuccession) rewrite(e *Event) bool {
 		}
 	case Clicked:
 		if _, both := slices.BinarySearch(f.Clicked, ElementMark(e.Element)); both {
+			e.First = false
+		}
+	case Opened, Unsubscribed, Complained:
+		if _, both := slices.BinarySearch(f.Reacted, reactionMark(e.Kind, e.Element)); both {
 			e.First = false
 		}
 	case Accepted, Failed:

@@ -24,6 +24,9 @@ func (f *FlowSuccession) append(b []byte) []byte {
 	for _, mark := range f.Clicked {
 		b = record.AppendFixed32(b, 6, mark)
 	}
+	for _, mark := range f.Reacted {
+		b = record.AppendFixed32(b, 7, mark)
+	}
 	for _, g := range f.Goals {
 		b = record.AppendNested(b, 5, func(b []byte) []byte {
 			b = record.AppendString(b, 1, g.Goal)
@@ -58,6 +61,8 @@ func (f *FlowSuccession) decode(b []byte) error {
 			f.Visited = append(f.Visited, uint32(x.Uint))
 		case 6:
 			f.Clicked = append(f.Clicked, uint32(x.Uint))
+		case 7:
+			f.Reacted = append(f.Reacted, uint32(x.Uint))
 		case 4:
 			f.Contacted = x.Bool()
 		case 5:

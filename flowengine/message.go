@@ -17,8 +17,9 @@ const (
 	NotSentBlocked     = "do_not_contact"
 	NotSentRenderError = "render_error"
 	NotSentEmpty       = "empty_text"
-	NotSentCapped      = "capped"  // the person got as many as caps allow (rule X12)
-	NotSentExpired     = "expired" // held for a cap until its validity ended
+	NotSentCapped      = "capped"    // the person got as many as caps allow (rule X12)
+	NotSentExpired     = "expired"   // held for a cap until its validity ended
+	NotSentNoSender    = "no_sender" // the identity that a mail comes from is not configured
 )
 
 const (
@@ -26,26 +27,35 @@ const (
 	channelEmail = "email"
 )
 
+// SendOptions are those of every message, whatever its channel.
+type SendOptions struct {
+	OnMissing string             `yaml:"on_missing" enum:"error,empty" default:"error" doc:"What a missing value without default does: leave through render_error, or render as nothing."`
+	Validity  time.Duration      `yaml:"validity" default:"48h" min:"1m" max:"48h" doc:"How long the message may be tried, from the moment it may go out."`
+	Category  string             `yaml:"category" enum:"transactional,marketing" doc:"Purpose of the message. Default: the flow's."`
+	Window    *Window            `yaml:"window" doc:"When the message may go out; outside, it waits. Default for marketing: outside of quiet hours."`
+	Speed     *Speed             `yaml:"speed" doc:"How fast messages go out, in the order in which persons came. The rest waits."`
+	Data      map[string]Setting `yaml:"data" max:"20" doc:"Values that webhooks and clicks tell with the message, and nobody sends: constants and ${…} with expressions over person, inbound, event, vars and now. What has no value is left out."`
+
+	data []write // ordered by name
+}
+
 // TextMessage is what every element that sends a text has.
 type TextMessage struct {
-	From      string        `yaml:"from" doc:"Number or name that the message comes from. Default: the number that the person wrote to."`
-	Text      string        `yaml:"text" required:"true" doc:"Text of the message, a Liquid template over person, inbound, event, vars and now."`
-	OnMissing string        `yaml:"on_missing" enum:"error,empty" default:"error" doc:"What a missing value without default does: leave through render_error, or render as nothing."`
-	Validity  time.Duration `yaml:"validity" default:"48h" min:"1m" max:"48h" doc:"How long the message may be tried, from the moment it may go out."`
-	Category  string        `yaml:"category" enum:"transactional,marketing" doc:"Purpose of the message. Default: the flow's."`
-	Window    *Window       `yaml:"window" doc:"When the message may go out; outside, it waits. Default for marketing: outside of quiet hours."`
-	Speed     *Speed        `yaml:"speed" doc:"How fast messages go out, in the order in which persons came. The rest waits."`
+	From string `yaml:"from" doc:"Number or name that the message comes from. Default: the number that the person wrote to."`
+	Text string `yaml:"text" required:"true" doc:"Text of the message, a Liquid template over person, inbound, event, vars and now."`
 
-	ShortenURLs    bool               `yaml:"shorten_urls" default:"false" doc:"Replace http and https URLs by short links of links.base_url. A URL that goes through the filter no_shorten stays, as one for unsubscribing must: {{ 'https://example.org/stop' | no_shorten }}."`
-	TrackClicks    bool               `yaml:"track_clicks" default:"true" doc:"Count who follows the short links, and make a People event link_clicked of it."`
-	RemoveProtocol bool               `yaml:"remove_protocol" default:"false" doc:"Write short links without https://, which phones still take for links."`
-	Data           map[string]Setting `yaml:"data" max:"20" doc:"Values that webhooks and clicks tell with the message, and nobody sends: constants and ${…} with expressions over person, inbound, event, vars and now. What has no value is left out."`
+	SendOptions `yaml:",inline"`
+
+	ShortenURLs    bool `yaml:"shorten_urls" default:"false" doc:"Replace http and https URLs by short links of links.base_url. A URL that goes through the filter no_shorten stays, as one for unsubscribing must: {{ 'https://example.org/stop' | no_shorten }}."`
+	TrackClicks    bool `yaml:"track_clicks" default:"true" doc:"Count who follows the short links, and make a People event link_clicked of it."`
+	RemoveProtocol bool `yaml:"remove_protocol" default:"false" doc:"Write short links without https://, which phones still take for links."`
 
 	from    string
 	text    *Template
-	data    []write // ordered by name
 	shorten *shortening
 }
+
+func (m *TextMessage) words() string { return m.Text }
 
 // check compiles the text and looks at the sender. Path leads to the options.
 func (m *TextMessage) check(c *Checker, path ...any) {
@@ -54,6 +64,17 @@ func (m *TextMessage) check(c *Checker, path ...any) {
 	if m.From != "" {
 		m.from = c.Sender(channelSMS, m.From, at("from")...)
 	}
+	m.SendOptions.check(c, at)
+	if m.ShortenURLs {
+		m.shorten = &shortening{track: m.TrackClicks, removeProtocol: m.RemoveProtocol}
+		c.needsLinks("shorten_urls", at("shorten_urls"))
+	} else if m.RemoveProtocol {
+		c.ErrorfAt(at("remove_protocol"), "it is of short links: say `shorten_urls: true` too")
+	}
+}
+
+// check prepares what all messages have.
+func (m *SendOptions) check(c *Checker, at func(key string) []any) {
 	if m.Category == "" {
 		m.Category = c.Settings.Category
 	}
@@ -61,17 +82,13 @@ func (m *TextMessage) check(c *Checker, path ...any) {
 		m.Window.check(c, at("window")...)
 	}
 	m.Speed.check(c, at("speed")...)
-	if m.ShortenURLs {
-		m.shorten = &shortening{track: m.TrackClicks, removeProtocol: m.RemoveProtocol}
-		c.shortens(at("shorten_urls"))
-	} else if m.RemoveProtocol {
-		c.ErrorfAt(at("remove_protocol"), "it is of short links: say `shorten_urls: true` too")
-	}
 	m.checkData(c, at)
 }
 
+func (m *SendOptions) marketing() bool { return m.Category == categoryMarketing }
+
 // checkData prepares what is told with the message.
-func (m *TextMessage) checkData(c *Checker, at func(key string) []any) {
+func (m *SendOptions) checkData(c *Checker, at func(key string) []any) {
 	for _, name := range slices.Sorted(maps.Keys(m.Data)) {
 		path := append(at("data"), name)
 		if !dataName.MatchString(name) {
@@ -96,7 +113,7 @@ var dataName = regexp.MustCompile("^[A-Za-z0-9_-]{1,64}$")
 const dataMost = 1024
 
 // dataOf computes what is told with the message to one person.
-func (m *TextMessage) dataOf(x *Passage) (data Attrs) {
+func (m *SendOptions) dataOf(x *Passage) (data Attrs) {
 	for _, w := range m.data {
 		v := w.constant
 		if w.computed != nil {
@@ -115,9 +132,7 @@ func (m *TextMessage) dataOf(x *Passage) (data Attrs) {
 	return data
 }
 
-// compose makes the message for a person, or says why there is none. One that a
-// cap holds is not sent before hold; then it is composed again. Lane tells the
-// messages of one element apart that have speeds of their own.
+// compose implements message.
 func (m *TextMessage) compose(x *Passage, lane int) (s Send, notSent string, hold time.Time) {
 	to, ok := x.Person.Address(Phone)
 	switch {
@@ -145,7 +160,7 @@ func (m *TextMessage) compose(x *Passage, lane int) (s Send, notSent string, hol
 	if from == "" && x.Run.Inbound != nil && x.Run.Inbound.Channel == channelSMS {
 		from = x.Run.Inbound.To
 	}
-	s = Send{Channel: channelSMS, From: from, To: to, Text: text, Marketing: m.Category == categoryMarketing, shorten: short}
+	s = Send{Channel: channelSMS, From: from, To: to, Text: text, Marketing: m.marketing(), shorten: short}
 	if len(m.data) > 0 {
 		s.Data = m.dataOf(x)
 	}
@@ -155,7 +170,7 @@ func (m *TextMessage) compose(x *Passage, lane int) (s Send, notSent string, hol
 
 // time says when the message may go out: in its window (rule X11), and when caps
 // leave a place for it (rule X12).
-func (m *TextMessage) time(x *Passage, s *Send, lane int) (notSent string, hold time.Time) {
+func (m *SendOptions) time(x *Passage, s *Send, lane int) (notSent string, hold time.Time) {
 	window := m.Window
 	if window == nil && s.Marketing {
 		window = x.quiet()

@@ -23,7 +23,7 @@ type CallOptions struct {
 	Window        *Window       `yaml:"window" doc:"When the call may be made; outside, it waits. Default for marketing: outside of quiet hours."`
 	Speed         *Speed        `yaml:"speed" doc:"How fast calls are made, in the order in which persons came. The rest waits."`
 
-	timing TextMessage // its category, window, speed and validity
+	timing SendOptions // its category, window, speed and validity
 	from   string
 }
 
@@ -41,7 +41,7 @@ func (o *CallOptions) check(c *Checker) {
 		o.Window.check(c, "window")
 	}
 	o.Speed.check(c, "speed")
-	o.timing = TextMessage{Category: o.Category, Window: o.Window, Speed: o.Speed, Validity: o.Validity}
+	o.timing = SendOptions{Category: o.Category, Window: o.Window, Speed: o.Speed, Validity: o.Validity}
 }
 
 // dial calls the person, unless the person cannot or must not be called.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,14 @@ const (
 // The error is a strict.Errors with everything that is wrong, by place. Numbers
 // says which numbers are ours; nil believes every one. The caller sets Ordinal.
 func ParseFlow(file string, data []byte, schema *Schema, numbers Numbers) (*Version, error) {
+	return ParseFlowIn(nil, file, data, schema, numbers)
+}
+
+// ParseFlowIn is ParseFlow for a file whose e-mails may have their texts in files of a
+// folder: html_file and text_file. What they hold becomes part of the version.
+func ParseFlowIn(folder fs.FS, file string, data []byte, schema *Schema, numbers Numbers) (*Version, error) {
 	doc := strict.Parse(file, data, strict.Options{})
+	inlineFiles(doc.Root(), folder)
 	d := new(definition)
 	doc.Decode(d)
 	if !d.whole(doc) {

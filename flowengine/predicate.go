@@ -64,7 +64,7 @@ type Past interface {
 }
 
 // MessageSeen tells what became of a message. The zero value: none was sent.
-type MessageSeen struct{ Sent, Accepted, Delivered, Failed, Clicked bool }
+type MessageSeen struct{ Sent, Accepted, Delivered, Failed, Clicked, Opened bool }
 
 // View is the person of a passage as conditions see it.
 func (x *Passage) View(past Past) View {
@@ -313,6 +313,8 @@ const (
 	messageNotClicked   = "not_clicked"
 	messageAccepted     = "accepted"
 	messageFailed       = "failed"
+	messageOpened       = "opened"
+	messageNotOpened    = "not_opened"
 )
 
 func (l *messageLeaf) holds(v *View) bool {
@@ -336,6 +338,10 @@ func (l *messageLeaf) holds(v *View) bool {
 		return m.Accepted
 	case messageFailed:
 		return m.Failed
+	case messageOpened:
+		return m.Opened
+	case messageNotOpened:
+		return !m.Opened
 	}
 	return false
 }

@@ -236,7 +236,7 @@ func operatorNames() []any {
 	}
 	for _, name := range []string{
 		"has_not", "happened", "not_happened",
-		messageDelivered, messageNotDelivered, messageClicked, messageNotClicked, messageAccepted, messageFailed,
+		messageDelivered, messageNotDelivered, messageClicked, messageNotClicked, messageAccepted, messageFailed, messageOpened, messageNotOpened,
 	} {
 		add(name)
 	}

@@ -57,7 +57,7 @@ type (
 	}
 	messageForm struct {
 		Message string `yaml:"message" required:"true" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Element of the flow that sent the message."`
-		Op      string `yaml:"op" required:"true" enum:"delivered,not_delivered,clicked,not_clicked,accepted,failed" doc:"Operator. Of a message that was never sent, none is true."`
+		Op      string `yaml:"op" required:"true" enum:"delivered,not_delivered,opened,not_opened,clicked,not_clicked,accepted,failed" doc:"Operator. Of a message that was never sent, none is true."`
 	}
 	allForm struct {
 		All []Predicate `yaml:"all" required:"true" min:"1" max:"50" doc:"Conditions that all have to hold."`

@@ -27,7 +27,7 @@ func TestPredicateErrors(t *testing.T) {
 		{`{tag: vip, value: x}`, `1:12: unknown key "value" (the keys are tag, op)`},
 		{`{event: "my event"}`, `1:9: "my event" is not the name of an event: a letter and at most 63 more letters, digits, _ and - are expected`},
 		{`{contact: smss, op: was_today}`, `1:11: contact: "smss" is none of sms, email, voice, push, chat (did you mean "sms"?)`},
-		{`{message: m, op: opened}`, `1:18: op: "opened" is none of delivered, not_delivered, clicked, not_clicked, accepted, failed`},
+		{`{message: m, op: seen}`, `1:18: op: "seen" is none of delivered, not_delivered, opened, not_opened, clicked, not_clicked, accepted, failed`},
 		{`{tags: [], op: has_any}`, `1:2: tags: 0 items are too few (between 1 and 100 items)`},
 
 		// Operators of the type.

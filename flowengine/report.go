@@ -23,6 +23,9 @@ func (st *step) report(r *Report) {
 		st.complained(r, o)
 		return
 	}
+	if r.Mail && r.Delivered && o.Element != "" { // it was when a server took it
+		return
+	}
 	e := Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered}
 	if r.Delivered { // C2
 		e.Charge = r.Owed
@@ -42,6 +45,7 @@ func (st *step) report(r *Report) {
 // would: mailbox providers take the mail of nobody who goes on.
 func (st *step) complained(r *Report, o Origin) {
 	st.result.PersonChanged = st.person.Block(Email) || st.result.PersonChanged
+	st.react(Complained, o, "")
 	st.aboutMail(r, o, EventEmailComplained)
 }
 

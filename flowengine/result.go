@@ -90,6 +90,8 @@ type Send struct {
 	Mail *Mail
 
 	shorten *shortening // nil: URLs stay as they are
+	track   tracking    // of an e-mail
+	notice  bool        // to somebody else than the person, who is not contacted by it
 }
 
 // EventKind says what an Event tells. The numbers are stored.
@@ -122,11 +124,20 @@ const (
 	// The person followed a link of Element's message; Detail: the URL, cut short.
 	// First: no link of this element was followed by this person before (rule U1).
 	Clicked EventKind = 16
+	// The person opened a mail of Element. First: never before one of this element.
+	Opened EventKind = 17
+	// The person wants no more mail, after one of Element; First: likewise.
+	Unsubscribed EventKind = 18
+	// The person calls a mail of Element spam; First: likewise.
+	Complained EventKind = 19
 	// A run that waits at Element went over from version Detail to Version.
 	Migrated EventKind = 20
 	// Leg Detail of a call that Element asked for, or took, is over and is charged
 	// for (rule C3); Units: 1.
 	Billed EventKind = 30
+	// A program opened a mail of Element, or followed a link of it, and nobody knows of
+	// the person; Detail: open, or click.
+	Scanned EventKind = 21
 )
 
 // Event is one line of a person's history. The metrics of a flow are sums over

@@ -52,6 +52,7 @@ var standards = map[string]standard{
 	"preferredLanguage": {typ: Text, limit: 35, fit: languageTag},
 	"externalId":        {typ: Text, limit: 256},
 	attrTimezone:        {typ: Text, limit: 64, fit: zoneName},
+	AttrDoNotTrack:      {typ: Boolean},
 }
 
 // languageTag writes a language as BCP 47 does: hr, pt-BR.

@@ -48,6 +48,8 @@ var update = flag.Bool("update", false, "rewrite the expected effects in testdat
 //	block FROM | show FROM
 //	call, press, leg, …      see callCommand
 //	links BASE               shorten URLs from now on
+//	open | scan [click]      the last person, or a program, opens the last e-mail
+//	choose [mail=no] [track=no]  the last person decides on a page of it
 //	click [N]                the last person follows the first, or N-th, link of the last message with links
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/flows/*.txtar")
@@ -109,6 +111,7 @@ type inhabitant struct {
 	sent     []Send // not answered yet
 	latest   Send
 	linked   Send // the last one with links
+	mailed   Send // the last e-mail
 	events   []Happened
 	owed     map[string]Charge // by message
 	gone     Deadline
@@ -191,8 +194,15 @@ func (w *world) play(timeline string) string {
 func (w *world) who(address string) *inhabitant {
 	h := w.people[address]
 	if h == nil {
-		a := Address{Phone, address}
-		h = &inhabitant{person: Person{ID: NewPersonID(a, 0), Created: w.now, Addresses: []Address{a}}}
+		var all []Address
+		for _, one := range strings.Split(address, ",") { // the first stands for the person
+			a := Address{Phone, one}
+			if strings.Contains(one, "@") {
+				a.Kind = Email
+			}
+			all = append(all, a)
+		}
+		h = &inhabitant{person: Person{ID: NewPersonID(all[0], 0), Created: w.now, Addresses: all}}
 		w.people[address] = h
 	}
 	w.last = h
@@ -212,7 +222,7 @@ func (w *world) command(line string) {
 		if w.set, warnings, err = NewSet(w.schema, w.numbers, flows); err != nil {
 			w.t.Fatal(err)
 		}
-		w.set.WithTariffs(w.tariffs).WithPolicy(w.policy).WithLinks(w.links).WithSegments(w.segments)
+		w.set.WithTariffs(w.tariffs).WithPolicy(w.policy).WithLinks(w.links).WithMailing(scriptMailing).WithSegments(w.segments)
 		for _, text := range warnings {
 			w.say("warning: %s", text)
 		}
@@ -336,7 +346,7 @@ func (w *world) command(line string) {
 		w.step(h, r)
 	case "report":
 		s := w.last.latest
-		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true, Owed: w.last.owed[s.ID]})
+		w.step(w.last, &Report{ID: s.ID, Origin: s.Origin, State: rest, Delivered: rest == "delivered", Final: true, Owed: w.last.owed[s.ID], Mail: s.Mail != nil})
 	case "links":
 		w.links = Links{Base: args[0], TTL: DefaultLinkTTL, Secret: []byte("known to the test only")}
 		w.set.WithLinks(w.links)
@@ -346,7 +356,25 @@ func (w *world) command(line string) {
 			n, _ = strconv.Atoi(args[0])
 		}
 		l := s.Links[n-1]
-		w.step(w.last, &Click{Link: l.Token, Message: s.ID, Origin: s.Origin, URL: l.URL, Data: s.Data, At: w.now})
+		w.step(w.last, &Click{Link: l.Token, Message: s.ID, Origin: s.Origin, URL: l.URL, Data: s.Data, At: w.now, Mail: s.Mail != nil})
+	case "open":
+		s := w.last.mailed
+		w.step(w.last, &Opening{Message: s.ID, Origin: s.Origin, Data: s.Data, At: w.now})
+	case "scan":
+		w.step(w.last, &Scan{Origin: w.last.mailed.Origin, Click: rest == "click"})
+	case "choose":
+		s, c := w.last.mailed, &Choice{}
+		c.Message, c.Origin, c.Data, c.At = s.ID, s.Origin, s.Data, w.now
+		for _, a := range args {
+			k, v, _ := strings.Cut(a, "=")
+			yes := v == "yes"
+			if k == "mail" {
+				c.Mail = &yes
+			} else {
+				c.DoNotTrack = &yes
+			}
+		}
+		w.step(w.last, c)
 	case "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
@@ -505,15 +533,23 @@ func (w *world) step(h *inhabitant, c Cause) {
 			text = "a call"
 		}
 		w.say("send %s → %s %s%s", s.From, s.To, text, later)
+		w.mail(s.Mail)
 		for _, d := range s.Data {
 			w.say("data %s = %s", d.Name, d.Value)
 		}
 		for _, l := range s.Links {
+			if l.Whole {
+				w.say("mail %s has %d tracked links, opens tracked: %t", l.Token, l.Of, l.Tracked)
+				continue
+			}
 			w.say("link %s leads to %s for %s", l.Token, l.URL, l.Expires.Sub(w.now))
 		}
 		h.latest = s
 		if len(s.Links) > 0 {
 			h.linked = s
+		}
+		if s.Mail != nil {
+			h.mailed = s
 		}
 		if s.Origin.Flow != "" && s.Channel != channelVoice {
 			h.sent = append(h.sent, s)
@@ -537,14 +573,41 @@ func written(r *Result) string {
 	}
 	rest := *r
 	rest.Calls = nil
-	return fmt.Sprint(rest) + string(calls)
+	rest.Sends = slices.Clone(r.Sends)
+	text := string(calls)
+	for i := range rest.Sends {
+		if m := rest.Sends[i].Mail; m != nil {
+			text += fmt.Sprint(*m)
+			rest.Sends[i].Mail = nil
+		}
+	}
+	return fmt.Sprint(rest) + text
 }
+
+// mail shows what an e-mail has besides its text.
+func (w *world) mail(m *Mail) {
+	if m == nil {
+		return
+	}
+	w.say("subject %q", m.Subject)
+	for _, part := range [...][2]string{{"from name", m.FromName}, {"reply-to", m.ReplyTo}, {"preheader", m.Preheader}, {"html", m.HTML}, {"unsubscribe", m.Unsubscribe}} {
+		if part[1] != "" {
+			w.say("%s %q", part[0], part[1])
+		}
+	}
+	for _, f := range m.Files {
+		w.say("file %s name=%q cid=%q", f.Path, f.Name, f.ContentID)
+	}
+}
+
+// scriptMailing is as whom mail is sent in scripts.
+var scriptMailing = Mailing{Identities: []Identity{{ID: "shop", Address: "news@shop.example", Name: "The Shop"}, {ID: "care", Address: "care@shop.example", ReplyTo: "help@shop.example"}}}
 
 func (w *world) event(e Event) {
 	name := [...]string{
 		Entered: "entered", Exited: "exited", Refused: "refused", Engaged: "engaged", Departed: "departed", Queued: "", Accepted: "accepted",
 		Failed: "failed", Reported: "reported", NotSent: "not sent", Received: "", Updated: "updated", Observed: "", GoalAnchored: "goal from", GoalReached: "goal reached", Clicked: "clicked",
-		Migrated: "migrated",
+		Migrated: "migrated", Opened: "opened", Unsubscribed: "unsubscribed", Complained: "complained", Scanned: "scanned",
 	}[e.Kind]
 	if name == "" {
 		return

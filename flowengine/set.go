@@ -87,6 +87,7 @@ type Set struct {
 	watchers watchers[entryRef]    // entry points that look at the profile
 	tariffs  *tariff.Table         // nil: nobody told what anything costs
 	links    Links
+	mailing  Mailing
 	policy   Policy          // of all flows together
 	prepared map[string]bool // broadcasts that can be started
 

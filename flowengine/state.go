@@ -78,6 +78,7 @@ type Membership struct {
 	LastExit time.Time   // zero: never left (rule E3)
 	Visited  []uint32    // sorted ElementMarks of elements ever reached (rule M2)
 	Clicked  []uint32    // sorted ElementMarks of elements of which a link was followed (rule U1)
+	Reacted  []uint32    // sorted marks of elements and of what the person did with their mails; see reactionMark
 	Goals    []GoalState // ordered by goal
 	Mustered time.Time   // when the person entered as one of the audience (rule E9)
 	Fired    string      // local day on which a daily condition last let the person in (rule E10)

@@ -117,6 +117,12 @@ func (st *step) apply(c Cause) {
 		st.click(c)
 	case *LegEnded:
 		st.legEnded(c)
+	case *Opening:
+		st.opened(c)
+	case *Scan:
+		st.scanned(c)
+	case *Choice:
+		st.choose(c)
 	case *Migrate:
 		st.migrate(c)
 	case *Absorb:
@@ -186,7 +192,7 @@ func (st *step) resume(run *Run, c Cause) {
 		st.exit(run, exitLost)
 		return
 	}
-	if w, ok := waiting.(reportWaiter); ok && !w.ends(c) {
+	if w, ok := waiting.(reportWaiter); ok && !w.ends(run, c) {
 		if run.Deadline.IsZero() {
 			run.Deadline = st.now.Add(w.patience(run))
 			st.result.Timers = append(st.result.Timers, Deadline{run.Deadline, run.Flow, run.Number, run.Seq})
@@ -360,7 +366,7 @@ func (st *step) exit(run *Run, reason string) {
 // wakes the run that waits for it (rules C2, M3, X1).
 func (st *step) sendResult(r *SendResult) {
 	o := st.ours(r.Origin)
-	charge, _ := st.set.charge(r, st.now)
+	charge, owed := st.set.charge(r, st.now)
 	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: charge}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
 		e.Detail = r.ID
@@ -369,7 +375,13 @@ func (st *step) sendResult(r *SendResult) {
 		e.Kind, e.Detail = Failed, r.Reason
 	}
 	st.log(e)
-	st.seen(o, r.ID, func(m *MessageSeen) { m.Accepted, m.Failed = r.Accepted, !r.Accepted })
+	if r.Accepted && r.Channel == channelEmail && o.Element != "" { // that is all that servers say of a mail that went well
+		st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: portDelivered, First: true, Charge: owed})
+	}
+	st.seen(o, r.ID, func(m *MessageSeen) {
+		m.Accepted, m.Failed = r.Accepted, !r.Accepted
+		m.Delivered = m.Delivered || r.Accepted && r.Channel == channelEmail
+	})
 	st.tellSender(o, r.ID, r)
 	if r.Call != nil {
 		st.unclaimed(r, o)

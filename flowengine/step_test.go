@@ -31,7 +31,7 @@ func drawFlow(t *rapid.T, id string, schema *Schema) *Flow {
 		node := &elementNode{On: map[string]string{}}
 		switch rapid.IntRange(0, 9).Draw(t, "type") {
 		case 0:
-			node.Type, node.Element = "send_sms", &SendSMS{TextMessage{Text: "Hi {{ person.shoeSize }}", Validity: time.Hour}}
+			node.Type, node.Element = "send_sms", &SendSMS{TextMessage{Text: "Hi {{ person.shoeSize }}", SendOptions: SendOptions{Validity: time.Hour}}}
 		case 1:
 			e := &EvaluateInboundMessage{Channel: "sms", Timeout: time.Hour}
 			for range rapid.IntRange(1, 3).Draw(t, "branches") {
@@ -49,8 +49,10 @@ func drawFlow(t *rapid.T, id string, schema *Schema) *Flow {
 		case 6:
 			node.Type, node.Element = "split_audience", &SplitAudience{Branches: []SplitBranch{{3334, target()}, {3333, target()}, {3333, target()}}}
 		case 8:
-			text := TextMessage{Text: "Hi", Validity: time.Hour}
-			node.Type, node.Element = "failover", &Failover{Channels: []FailoverChannel{{TextMessage: text}, {TextMessage: text}}}
+			text := func() FailoverChannel {
+				return FailoverChannel{send: "sms", message: &TextMessage{Text: "Hi", SendOptions: SendOptions{Validity: time.Hour}}}
+			}
+			node.Type, node.Element = "failover", &Failover{Channels: []FailoverChannel{text(), text()}}
 		case 9:
 			node.Type, node.Element = "wait_for_event", &WaitForEvent{EventFilter: EventFilter{Event: "Bought"}, Timeout: time.Hour}
 		case 7:

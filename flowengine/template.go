@@ -19,9 +19,14 @@ import (
 const (
 	maxTemplate = 8 << 10  // bytes of source
 	maxRendered = 16 << 10 // bytes of output and of every value on the way
+
+	maxHTML         = 256 << 10 // those of an e-mail's HTML
+	maxRenderedHTML = 512 << 10
 )
 
-var errTooLong = fmt.Errorf("the text is longer than %d bytes", maxRendered)
+var errTooLong = tooLong(maxRendered)
+
+func tooLong(most int) error { return fmt.Errorf("the text is longer than %d bytes", most) }
 
 // Template is a compiled Liquid text over person, inbound, vars and now. It is
 // safe for concurrent use.
@@ -30,27 +35,47 @@ type Template struct {
 	compiled *liquid.Template
 	reads    reads
 	keeps    bool // the filter no_shorten is in it
+	most     int  // octets of output
+}
+
+// templateKind says what a template is for.
+type templateKind struct {
+	lenient bool // a missing value renders as nothing
+	mail    bool // of an e-mail, whose own addresses it may name
+	html    bool // values are escaped for HTML
+	long    bool // it may be as long as HTML
 }
 
 // CompileTemplate compiles a text. With lenient, a missing value renders as
 // nothing; otherwise it is an error when the text is rendered, unless it goes
 // through the filter `default`.
 func CompileTemplate(source string, schema *Schema, lenient bool) (*Template, error) {
-	if len(source) > maxTemplate {
-		return nil, fmt.Errorf("the text is longer than %d bytes", maxTemplate)
+	return compileTemplate(source, schema, templateKind{lenient: lenient})
+}
+
+func compileTemplate(source string, schema *Schema, kind templateKind) (*Template, error) {
+	most, t := maxTemplate, &Template{most: maxRendered}
+	if kind.html || kind.long {
+		most, t.most = maxHTML, maxRenderedHTML
+	}
+	if len(source) > most {
+		return nil, fmt.Errorf("the text is longer than %d bytes", most)
 	}
 	if !strings.Contains(source, "{{") && !strings.Contains(source, "{%") {
-		return &Template{constant: source}, nil
+		t.constant = source
+		return t, nil
 	}
-	t := new(Template)
-	checker := &templateChecker{schema: schema, reads: &t.reads}
+	checker := &templateChecker{schema: schema, reads: &t.reads, mail: kind.mail}
 	if err := checker.check(source); err != nil {
 		return nil, err
 	}
 	t.keeps = checker.keeps
 	engine := strictEngine
-	if lenient {
+	if kind.lenient {
 		engine = lenientEngine
+	}
+	if kind.html {
+		source = escaping(source)
 	}
 	compiled, err := engine().ParseString(source)
 	if err != nil {
@@ -58,6 +83,33 @@ func CompileTemplate(source string, schema *Schema, lenient bool) (*Template, er
 	}
 	t.compiled = compiled
 	return t, nil
+}
+
+// escaping is a template whose values are escaped for HTML as they are put out,
+// unless they go through escape or raw last.
+func escaping(source string) string {
+	var out strings.Builder
+	verbatim := false
+	for _, token := range parser.Scan(source, parser.SourceLoc{}, nil) {
+		if token.Type == parser.TagTokenType && (token.Name == "raw" || token.Name == "endraw") {
+			verbatim = token.Name == "raw"
+		}
+		if token.Type != parser.ObjTokenType || verbatim {
+			out.WriteString(token.Source)
+			continue
+		}
+		end := "}}"
+		if strings.HasSuffix(token.Source, "-}}") {
+			end = "-}}"
+		}
+		last := token.Args[strings.LastIndexByte(token.Args, '|')+1:]
+		if last = strings.TrimSpace(last); last != filterEscape && last != filterRaw {
+			end = " | " + filterEscape + " " + end
+		}
+		out.WriteString(strings.TrimSuffix(strings.TrimSuffix(token.Source, "}}"), "-"))
+		out.WriteString(end)
+	}
+	return out.String()
 }
 
 var (
@@ -106,7 +158,7 @@ func (t *Template) renderMarked(x *Passage) (text string, err error) {
 			text, err = "", fmt.Errorf("rendering failed: %v", r)
 		}
 	}()
-	var out boundedText
+	out := boundedText{most: t.most}
 	if err := t.compiled.FRender(&out, env); err != nil {
 		return "", renderError(err)
 	}
@@ -122,20 +174,23 @@ func renderError(err error) error {
 	return errors.New(strings.Replace(text, "undefined variable in", "a value is missing in", 1))
 }
 
-// boundedText refuses to grow beyond maxRendered.
-type boundedText struct{ strings.Builder }
+// boundedText refuses to grow beyond a bound.
+type boundedText struct {
+	strings.Builder
+	most int
+}
 
 func (b *boundedText) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxRendered {
-		return 0, errTooLong
+	if b.Len()+len(p) > b.most {
+		return 0, tooLong(b.most)
 	}
 	return b.Builder.Write(p)
 }
 
 // WriteString keeps the bound on the path that io.WriteString takes.
 func (b *boundedText) WriteString(s string) (int, error) {
-	if b.Len()+len(s) > maxRendered {
-		return 0, errTooLong
+	if b.Len()+len(s) > b.most {
+		return 0, tooLong(b.most)
 	}
 	return b.Builder.WriteString(s)
 }
@@ -148,6 +203,7 @@ type templateChecker struct {
 	reads  *reads
 	locals []string // names that `assign` made
 	keeps  bool     // the filter no_shorten was found
+	mail   bool     // it may name the addresses of its mail
 }
 
 var (
@@ -242,6 +298,11 @@ func (c *templateChecker) name(root, next string) error {
 		known = append(slices.Clone(c.schema.Names()), fieldTags)
 	case rootInbound, rootCall, rootCollect:
 		known = slices.Sorted(maps.Keys(fieldsOf[root]))
+	case rootMessage:
+		if !c.mail {
+			return errors.New("message is known in e-mails alone")
+		}
+		known = mailFields
 	case rootVars:
 		c.reads.vars = true
 		return nil

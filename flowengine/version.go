@@ -33,8 +33,29 @@ type Version struct {
 	asked     map[string]bool // elements whose messages conditions ask about
 	broadcast bool            // it is that of a broadcast
 
-	shortening [][]any // paths of the options that ask for short links
-	addresses  []WebAddress
+	linking   []LinkUse
+	mailing   []MailUse
+	files     []FileUse
+	addresses []WebAddress
+}
+
+// LinkUse is a place in the file that asks for short links: the option, and its path
+// of keys and indexes.
+type LinkUse struct {
+	Option string
+	Path   []any
+}
+
+// MailUse is a place that sends mail: as which identity, "" for the usual one.
+type MailUse struct {
+	Identity string
+	Path     []any
+}
+
+// FileUse is a place that names a file of the configuration's folder.
+type FileUse struct {
+	File string
+	Path []any
 }
 
 // Node finds an element by id, or returns nil.
@@ -49,9 +70,14 @@ func (v *Version) Nodes() []*Node {
 	return all
 }
 
-// Shortening lists the places in the file that ask for short links, as paths of
-// keys and indexes.
-func (v *Version) Shortening() [][]any { return v.shortening }
+// Linking lists the places in the file that ask for short links.
+func (v *Version) Linking() []LinkUse { return v.linking }
+
+// Mailing lists the places that send mail.
+func (v *Version) Mailing() []MailUse { return v.mailing }
+
+// Files lists the files that go along with mails.
+func (v *Version) Files() []FileUse { return v.files }
 
 // WebAddress is a place in the file that requests go to.
 type WebAddress struct {
@@ -149,6 +175,7 @@ type Settings struct {
 	Category          string        `yaml:"category" enum:"transactional,marketing" default:"transactional" doc:"Purpose of the messages."`
 	QuietHours        *QuietHours   `yaml:"quiet_hours" doc:"When no marketing message of the flow goes out. Default: that of the configuration."`
 	ControlGroup      *bool         `yaml:"control_group" doc:"Whether the control group stays out of the flow. Default: true for marketing."`
+	Tracking          bool          `yaml:"tracking" default:"true" doc:"Whether opens and clicks of e-mails may be counted, where their elements do."`
 	Salt              string        `yaml:"salt" doc:"What splits draw from. Default: the flow's id."`
 
 	location   *time.Location

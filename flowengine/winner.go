@@ -12,22 +12,26 @@ import (
 // Metrics by which the branches of a split compete.
 const (
 	metricGoal  = "goal"
+	metricOpen  = "open"
 	metricClick = "click"
 )
 
 // SplitWinner lets the best branch of a split take everybody, once it has proved
 // to be better (rule P6).
 type SplitWinner struct {
-	Metric      string              `yaml:"metric" enum:"goal,click" default:"goal" doc:"What the branches compete for. goal: persons who reach a goal. click: persons who follow a link of a message."`
+	Metric      string              `yaml:"metric" enum:"goal,click,open" default:"goal" doc:"What the branches compete for. goal: persons who reach a goal. click: persons who follow a link of a message. open: persons who open an e-mail."`
 	Goal        string              `yaml:"goal" doc:"Goal of the flow that counts. For the metric goal; may be left out when the flow has only one."`
-	Window      time.Duration       `yaml:"window" default:"3d" min:"1h" max:"90d" doc:"How long to look for a winner, from the first arrival on. For the metric click it is also how long a click counts."`
+	Window      time.Duration       `yaml:"window" default:"3d" min:"1h" max:"90d" doc:"How long to look for a winner, from the first arrival on. For the metrics click and open it is also how long one counts."`
 	MinVisitors int64               `yaml:"min_visitors" default:"100" min:"1" max:"1000000000" doc:"Persons that each branch must have had before one can win."`
 	Fallback    experiment.Fallback `yaml:"fallback" enum:"best,mix" default:"best" doc:"When the window ends without a significant difference. best: the branch with the highest rate takes all. mix: the split stays."`
 }
 
-// clickGoal is the id of the goal that stands for the clicks after a split. No
+// metricGoalOf is the id of the goal that stands for the clicks or opens after a split. No
 // goal that is written in a file can have it.
-func clickGoal(element string) string { return element + ".click" }
+func metricGoalOf(element, metric string) string { return element + "." + metric }
+
+// metricEvents are the People events that metrics count.
+var metricEvents = map[string]string{metricClick: EventLinkClicked, metricOpen: EventEmailOpened}
 
 // winners resolves what each split competes for, and makes the goals that stand
 // for clicks.
@@ -38,12 +42,12 @@ func (b *builder) winners() {
 			continue
 		}
 		w, at := e.Winner, []any{"elements", n.ID, "winner"}
-		if w.Metric == metricClick {
+		if event := metricEvents[w.Metric]; event != "" {
 			if w.Goal != "" {
-				b.errorf(append(at, "goal"), "a goal has no meaning for the metric click")
+				b.errorf(append(at, "goal"), "a goal has no meaning for the metric %s", w.Metric)
 			}
-			w.Goal = clickGoal(n.ID)
-			g := Goal{ID: w.Goal, Name: "clicks after " + n.ID, Event: EventLinkClicked, Where: fmt.Sprintf("event.flow == %q", b.version.Flow), Window: w.Window, Anchor: n.ID}
+			w.Goal = metricGoalOf(n.ID, w.Metric)
+			g := Goal{ID: w.Goal, Name: w.Metric + "s after " + n.ID, Event: event, Where: fmt.Sprintf("event.flow == %q", b.version.Flow), Window: w.Window, Anchor: n.ID}
 			g.filter = EventFilter{Event: g.Event, Where: g.Where}
 			g.filter.check(&Checker{Schema: b.schema, Settings: &b.version.Settings, at: at, report: b.report})
 			b.version.Goals = append(b.version.Goals, g)

@@ -209,8 +209,8 @@ type Outbound struct {
 // gateway/smtp/compose, the same in every attempt.
 //
 // A sender of mail answers FateAccepted when the recipient's server took it, with
-// the key of its Message-ID (compose.Key) in Result.Keys: a bounce is a Report with
-// that key, the recipient's address and a failed state.
+// the mail's reference (gateway/smtp/verp) in Result.Keys: a bounce is a Report with it
+// and a failed state.
 type Mail struct {
 	Subject   string
 	FromName  string // display name before From; may be empty

@@ -240,7 +240,7 @@ func (g *ground) broadcast(complaints io.Writer, file string) (*flowengine.Broad
 	if err != nil {
 		return nil, err
 	}
-	b, err := flowengine.ParseBroadcast(file, text, g.schema, g.known)
+	b, err := flowengine.ParseBroadcastIn(g.folder, file, text, g.schema, g.known)
 	if err != nil {
 		return nil, reportFile(complaints, file, err)
 	}

@@ -43,7 +43,9 @@ func (l *loader) emailFiles(c *outbound.Config) {
 func (d *daemon) newEmail(s *settings) (*outbound.Edge, error) {
 	returns := returnPaths(d.rt)
 	return outbound.New(s.Email, outbound.Options{
-		Compose:    func(m gateway.Outbound) ([]byte, error) { return compose.Compose(m, compose.Options{}) },
+		Compose: func(m gateway.Outbound) ([]byte, error) {
+			return compose.Compose(m, compose.Options{Files: d.source.folder()})
+		},
 		ReturnPath: returns.Sign, Reference: verp.Reference, Sent: d.rt.SentOn, Hostname: s.SMTP.Hostname, Log: d.log, Metrics: d.metrics,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,13 +20,15 @@ import (
 // ground is what a flow file is read against: the attributes of people, our
 // numbers, and the flows beside it.
 type ground struct {
-	name    string // of the configuration; "" for none
-	schema  *flowengine.Schema
-	numbers []*flowengine.Number
-	policy  *flowengine.Policy
-	flows   []*flowengine.Version
-	known   flowengine.Numbers // nil: every number is believed
-	faults  strict.Errors      // of the configuration itself
+	name     string // of the configuration; "" for none
+	schema   *flowengine.Schema
+	numbers  []*flowengine.Number
+	policy   *flowengine.Policy
+	folder   fs.FS     // with texts of mails; nil: none are read
+	settings *settings // nil: none are known
+	flows    []*flowengine.Version
+	known    flowengine.Numbers // nil: every number is believed
+	faults   strict.Errors      // of the configuration itself
 }
 
 // noConfig is said when there is nothing to check attributes and numbers against.
@@ -49,7 +52,18 @@ func (o *options) ground(without bool) (*ground, error) {
 	if l.unreadable {
 		return nil, fmt.Errorf("%s can't be read, so attributes and numbers are not known; see `trunkline check`", src)
 	}
-	return &ground{src.String(), l.config.schema, l.config.numbers, &l.config.settings.Policy, l.config.flows, l.hasNumber, l.errs}, nil
+	return &ground{
+		name: src.String(), schema: l.config.schema, numbers: l.config.numbers, policy: &l.config.settings.Policy, folder: src.folder(),
+		settings: &l.config.settings, flows: l.config.flows, known: l.hasNumber, faults: l.errs,
+	}, nil
+}
+
+// mailing is as whom mail is sent.
+func (g *ground) mailing() flowengine.Mailing {
+	if g.settings == nil {
+		return flowengine.Mailing{}
+	}
+	return g.settings.mailing()
 }
 
 // note prints what the reader has to know about the ground.
@@ -77,7 +91,7 @@ func (g *ground) parse(file string) (*flowengine.Version, strict.Errors, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := flowengine.ParseFlow(file, text, g.schema, g.known)
+	v, err := flowengine.ParseFlowIn(g.folder, file, text, g.schema, g.known)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -97,7 +97,7 @@ func (o *options) simulate(cmd *cobra.Command, files []string, script string, se
 	if err != nil {
 		return reportFile(cmd.ErrOrStderr(), script, err)
 	}
-	play, err := simulation.Run(s, simulation.Stage{Flow: v, Others: flows[1:], Schema: g.schema, Numbers: g.numbers, Policy: g.policy, Seed: seed, Parts: partsOf})
+	play, err := simulation.Run(s, simulation.Stage{Flow: v, Others: flows[1:], Schema: g.schema, Numbers: g.numbers, Policy: g.policy, Mailing: g.mailing(), Seed: seed, Parts: partsOf})
 	view := viewPlay(play)
 	if asJSON {
 		if jsonErr := printJSON(cmd.OutOrStdout(), view); jsonErr != nil {

@@ -127,6 +127,25 @@ func printElements(w io.Writer, elements []httpapi.Element) error {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", name, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Clicks, e.Clickers, e.Cost)
 	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return printMail(w, elements)
+}
+
+// printMail shows what was done with e-mails, where there are any.
+func printMail(w io.Writer, elements []httpapi.Element) error {
+	if !slices.ContainsFunc(elements, func(e httpapi.Element) bool { return e.Mail != nil }) {
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nE-MAIL\tDELIVERED\tBOUNCED\tOPENS\tOPENERS\tOPEN RATE\tCLICKS\tCLICKERS\tCLICK RATE\tUNSUBSCRIBED\tCOMPLAINED\tMACHINE OPENS\tMACHINE CLICKS")
+	for _, e := range elements {
+		if m := e.Mail; m != nil {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\n", e.ID, e.Delivered, e.Failed, m.Opens, m.Openers, percent(m.OpenRate),
+				e.Clicks, e.Clickers, percent(m.ClickRate), m.Unsubscribers, m.Complainers, m.MachineOpens, m.MachineClicks)
+		}
+	}
 	return t.Flush()
 }
 
@@ -137,7 +156,7 @@ func writeStats(w io.Writer, s *httpapi.Stats) error {
 		costs = append(costs, e.Cost)
 	}
 	currencies := currenciesOf(costs)
-	titles := []string{"flow", "element", "retired", "total_engagements", "unique_users_engaged", "messages_sent", "delivered", "failed", "clicks", "unique_clickers", "unknown_cost_units"}
+	titles := []string{"flow", "element", "retired", "total_engagements", "unique_users_engaged", "messages_sent", "delivered", "failed", "clicks", "unique_clickers", "opens", "unique_openers", "unsubscribes", "unique_unsubscribers", "complaints", "unique_complainers", "machine_opens", "machine_clicks", "unknown_cost_units"}
 	for _, c := range currencies {
 		titles = append(titles, costTitle(c))
 	}
@@ -147,7 +166,13 @@ func writeStats(w io.Writer, s *httpapi.Stats) error {
 		e := &s.Elements[i]
 		line := []string{
 			s.Flow, e.ID, strconv.FormatBool(e.Retired), number(e.Total), number(e.Unique), number(e.Sent), number(e.Delivered), number(e.Failed), number(e.Clicks), number(e.Clickers),
-			number(e.Cost.UnknownUnits),
+		}
+		m := e.Mail
+		if m == nil {
+			m = new(httpapi.MailCounts)
+		}
+		for _, n := range [...]uint64{m.Opens, m.Openers, m.Unsubscribes, m.Unsubscribers, m.Complaints, m.Complainers, m.MachineOpens, m.MachineClicks, e.Cost.UnknownUnits} {
+			line = append(line, number(n))
 		}
 		_ = rows.Write(slices.Concat(line, costCells(&e.Cost, currencies)))
 	}

@@ -61,13 +61,8 @@ func (l *loader) webhookFlows(doc *strict.Document, all []hookSettings) {
 	}
 }
 
-// reach checks what a flow needs of the edges.
+// reach checks what a flow needs of the HTTP edge.
 func (l *loader) reach(doc *strict.Document, v *flowengine.Version) {
-	if !l.config.settings.Links.Enabled() {
-		for _, path := range v.Shortening() {
-			doc.ErrorAt(path, "shorten_urls: there are no short links: say links.listen and links.base_url in trunkline.yaml")
-		}
-	}
 	for _, a := range v.WebAddresses() {
 		if err := l.config.settings.HTTP.CheckURL(a.URL); err != nil {
 			doc.ErrorAt(a.Path, "%v", err)

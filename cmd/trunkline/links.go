@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -50,6 +52,9 @@ func (c linkCore) Find(token string) (string, error) {
 		return "", links.ErrUnknown
 	}
 	l, err := c.rt.Link(t)
+	if err == nil && l.Whole {
+		err = runtime.ErrNotFound
+	}
 	switch {
 	case errors.Is(err, runtime.ErrNotFound):
 		return "", links.ErrUnknown
@@ -69,6 +74,76 @@ func (c linkCore) Click(token string, preview bool, done func(error)) {
 		return
 	}
 	c.rt.Click(t, preview, done)
+}
+
+// mail finds an e-mail by the token of its pages.
+func (c linkCore) mail(token string) (*runtime.Link, error) {
+	t, err := flowengine.ParseLinkToken(token)
+	if err != nil {
+		return nil, links.ErrUnknown
+	}
+	l, err := c.rt.Mail(t)
+	if errors.Is(err, runtime.ErrNotFound) {
+		err = links.ErrUnknown
+	}
+	return l, err
+}
+
+// Known implements links.Core.
+func (c linkCore) Known(token string) error {
+	_, err := c.mail(token)
+	return err
+}
+
+// Mail implements links.Core.
+func (c linkCore) Mail(ctx context.Context, token string) (who links.Recipient, err error) {
+	l, err := c.mail(token)
+	if err != nil {
+		return who, err
+	}
+	p, err := c.rt.Person(ctx, l.Origin.Person.String(), 0)
+	switch {
+	case errors.Is(err, runtime.ErrNotFound): // erased since
+		return who, links.ErrUnknown
+	case err != nil:
+		return who, err
+	}
+	address, _ := p.Person.Address(flowengine.Email)
+	return links.Recipient{
+		Address: maskedAddress(address), Language: p.Person.Attrs.Get("preferredLanguage").Str,
+		NoMail: p.Person.Blocked(flowengine.Email), DoNotTrack: p.Person.Attrs.Get(flowengine.AttrDoNotTrack).Num != 0,
+	}, nil
+}
+
+// maskedAddress shows enough of an address for its owner to know it: mails are handed
+// on, and with them the way to this page.
+func maskedAddress(address string) string {
+	local, domain, ok := strings.Cut(address, "@")
+	if !ok {
+		return "…"
+	}
+	_, first := utf8.DecodeRuneInString(local)
+	return local[:first] + "…@" + domain
+}
+
+// Open implements links.Core.
+func (c linkCore) Open(token string, machine bool, done func(error)) {
+	t, err := flowengine.ParseLinkToken(token)
+	if err != nil {
+		done(err)
+		return
+	}
+	c.rt.Open(t, machine, done)
+}
+
+// Choose implements links.Core.
+func (c linkCore) Choose(token string, choice links.Choice, done func(error)) {
+	t, err := flowengine.ParseLinkToken(token)
+	if err != nil {
+		done(err)
+		return
+	}
+	c.rt.Choose(t, choice.Mail, choice.DoNotTrack, done)
 }
 
 // openLinks makes the server of short links, and its listener when there shall be one.
@@ -182,7 +257,11 @@ func printLinks(cmd *cobra.Command, all []httpapi.ShortLink, asJSON bool) error 
 		if l.Last != nil {
 			last = local(*l.Last)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n", l.Token, l.Clicks, l.Previews, last, local(l.Expires), l.Message, l.URL)
+		url := l.URL
+		if l.Kind == "mail" {
+			url = "(opens of the mail)"
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n", l.Token, l.Clicks, l.Previews, last, local(l.Expires), l.Message, url)
 	}
 	return t.Flush()
 }

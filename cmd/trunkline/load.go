@@ -25,7 +25,7 @@ import (
 // files come back in one strict.Errors; only when a file cannot be read at all
 // the error is another.
 func load(src source) (*configuration, error) {
-	l := &loader{src: src, config: new(configuration), first: map[string]string{}}
+	l := &loader{src: src, config: &configuration{files: src.folder()}, first: map[string]string{}}
 	if err := l.files(); err != nil {
 		return nil, err
 	}
@@ -377,7 +377,7 @@ func (l *loader) listeners(doc *strict.Document) {
 }
 
 func (l *loader) flow(f file) {
-	v, err := flowengine.ParseFlow(f.name, f.text, l.config.schema, l.hasNumber)
+	v, err := flowengine.ParseFlowIn(l.src.folder(), f.name, f.text, l.config.schema, l.hasNumber)
 	if err != nil {
 		errs := errorsOf(err)
 		if errs == nil {
@@ -393,6 +393,7 @@ func (l *loader) flow(f file) {
 		return
 	}
 	l.reach(doc, v)
+	l.config.settings.needs(doc, v, l.src.folder())
 	l.done(doc)
 	l.config.flows = append(l.config.flows, v)
 	l.config.warnings = append(l.config.warnings, v.Warnings...)

@@ -31,16 +31,18 @@ type reportView struct {
 
 // reportElement is one element in one version of its flow.
 type reportElement struct {
-	Version   uint32       `json:"version"`
-	ID        string       `json:"id"`
-	Total     uint64       `json:"total_engagements"`
-	Unique    uint64       `json:"unique_users_engaged"` // for the first time on this day
-	Sent      uint64       `json:"messages_sent"`
-	Delivered uint64       `json:"delivered"`
-	Failed    uint64       `json:"failed"`
-	Clicks    uint64       `json:"clicks"`
-	Clickers  uint64       `json:"unique_clickers"` // for the first time on this day
-	Cost      httpapi.Cost `json:"cost"`
+	Version   uint32 `json:"version"`
+	ID        string `json:"id"`
+	Total     uint64 `json:"total_engagements"`
+	Unique    uint64 `json:"unique_users_engaged"` // for the first time on this day
+	Sent      uint64 `json:"messages_sent"`
+	Delivered uint64 `json:"delivered"`
+	Failed    uint64 `json:"failed"`
+	Clicks    uint64 `json:"clicks"`
+	Clickers  uint64 `json:"unique_clickers"` // for the first time on this day
+
+	Mail *httpapi.MailCounts `json:"mail,omitempty"`
+	Cost httpapi.Cost        `json:"cost"`
 }
 
 // reportGoal is a goal overall, or for one branch of a split.
@@ -102,7 +104,7 @@ func viewDay(d *runtime.DayTally, mark func(flow, goal string) (uint32, bool)) r
 		c := t.Elements[k]
 		v.Elements = append(v.Elements, reportElement{
 			Version: k.Version, ID: k.Element, Total: c.Total, Unique: c.Unique, Sent: c.Sent, Delivered: c.Delivered, Failed: c.Failed,
-			Clicks: c.Clicks, Clickers: c.Clickers,
+			Clicks: c.Clicks, Clickers: c.Clickers, Mail: httpapi.ViewMail(c),
 			Cost: httpapi.ViewCost(t.Cost(func(o runtime.ElementKey) bool { return o == k })),
 		})
 	}

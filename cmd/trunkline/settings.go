@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"reflect"
@@ -186,13 +187,14 @@ type configuration struct {
 	segments []*flowengine.PeopleSegment
 	flows    []*flowengine.Version
 	tariffs  *tariff.Table
+	files    fs.FS // the folder that it is in
 	warnings []string
 }
 
 func (c *configuration) publication() runtime.Publication {
 	return runtime.Publication{
 		Schema: c.schema, Numbers: c.numbers, Segments: c.segments, Flows: c.flows, Tariffs: c.tariffs, Policy: &c.settings.Policy,
-		Links: c.settings.shortLinks(), Hooks: hooksOf(c.settings.Webhooks),
+		Links: c.settings.shortLinks(), Mailing: c.settings.mailing(), Files: c.files, Hooks: hooksOf(c.settings.Webhooks),
 		RejectConflicts: c.settings.People.OnConflict == "reject", ApproveBroadcasts: c.settings.Broadcasts.Approval == "required",
 	}
 }

@@ -95,6 +95,14 @@ func (s source) resolve(name string) string {
 	return filepath.Join(filepath.Dir(s.path), name)
 }
 
+// folder is where the main file is: templates and files of mails are in it.
+func (s source) folder() fs.FS {
+	if s.bundled() {
+		return configs.Example()
+	}
+	return os.DirFS(filepath.Dir(s.path))
+}
+
 // glob lists the files that a pattern, relative to the main file, stands for.
 func (s source) glob(pattern string) ([]string, error) {
 	if s.bundled() {

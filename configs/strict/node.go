@@ -61,6 +61,22 @@ func (n *Node) Field(key string) *Node {
 	return nil
 }
 
+// Inline puts a text in the place of a field, under another key: what a file holds that
+// the field names. Mistakes in it are reported where the field stands.
+func (n *Node) Inline(key, as, text string) {
+	for i, f := range n.Fields {
+		if f.Key.Text != key {
+			continue
+		}
+		name, value := *f.Key, *f.Value
+		name.Text, name.raw = as, as
+		value.Kind, value.Text, value.raw, value.quoted = String, text, text, true
+		value.key = &name
+		n.Fields[i] = Field{&name, &value}
+		return
+	}
+}
+
 // Errorf reports an error about the node.
 func (n *Node) Errorf(format string, args ...any) { n.Report(fmt.Sprintf(format, args...), "") }
 

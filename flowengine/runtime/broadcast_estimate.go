@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"trunkline/configs/strict"
 	"trunkline/flowengine"
 	"trunkline/flowengine/tariff"
 )
@@ -14,7 +15,19 @@ func (rt *Runtime) ParseBroadcast(file string, data []byte) (*flowengine.Broadca
 	if set.Schema == nil {
 		return nil, ErrStopping
 	}
-	return flowengine.ParseBroadcast(file, data, set.Schema, func(channel, number string) bool { return set.Number(channel, number) != nil })
+	rt.flows.mu.Lock()
+	files, mailing := rt.flows.files, rt.flows.mailing
+	rt.flows.mu.Unlock()
+	b, err := flowengine.ParseBroadcastIn(files, file, data, set.Schema, func(channel, number string) bool { return set.Number(channel, number) != nil })
+	if err != nil {
+		return nil, err
+	}
+	for _, use := range b.Version.Mailing() {
+		if fault := mailing.Fault(use.Identity); fault != "" {
+			return nil, strict.Errors{{File: file, Line: 1, Column: 1, Path: "message", Message: "message: " + fault}}
+		}
+	}
+	return b, nil
 }
 
 // Estimate is what a broadcast would do if it began now.
@@ -35,7 +48,7 @@ func (rt *Runtime) EstimateBroadcast(ctx context.Context, id string, parts func(
 	}
 	rt.flows.mu.Lock()
 	schema, tariffs := rt.flows.schema, rt.flows.tariffs
-	numbers := rt.flows.numbers
+	numbers, mailing := rt.flows.numbers, rt.flows.mailing
 	rt.flows.mu.Unlock()
 	b, err := r.parse(schema)
 	if err != nil {
@@ -46,7 +59,7 @@ func (rt *Runtime) EstimateBroadcast(ctx context.Context, id string, parts func(
 	if err != nil {
 		return Estimate{}, err
 	}
-	e := &estimator{rt: rt, set: set, tariffs: tariffs, parts: parts, flow: f.ID, sum: NewTally()}
+	e := &estimator{rt: rt, set: set.WithMailing(mailing), tariffs: tariffs, parts: parts, flow: f.ID, sum: NewTally()}
 	if b.Selects {
 		err = e.persons(ctx)
 	}

@@ -38,12 +38,15 @@ const (
 	hookRunRefused
 	hookGoalConverted
 	hookLinkClicked
+	hookMailOpened
+	hookMailUnsubscribed
+	hookMailComplained
 	hookEvents // their number
 )
 
 var hookNames = [hookEvents]string{
 	"message.accepted", "message.delivered", "message.failed", "message.not_sent", "message.received",
-	"run.entered", "run.exited", "run.refused", "goal.converted", "link.clicked",
+	"run.entered", "run.exited", "run.refused", "goal.converted", "link.clicked", "mail.opened", "mail.unsubscribed", "mail.complained",
 }
 
 // HookEvents lists the types of events that webhooks tell.
@@ -101,6 +104,12 @@ func hookEventOf(e *flowengine.Event, c flowengine.Cause) (hookEvent, bool) {
 		return hookGoalConverted, e.First
 	case flowengine.Clicked:
 		return hookLinkClicked, true
+	case flowengine.Opened:
+		return hookMailOpened, true
+	case flowengine.Unsubscribed:
+		return hookMailUnsubscribed, true
+	case flowengine.Complained:
+		return hookMailComplained, true
 	}
 	return 0, false
 }
@@ -218,6 +227,16 @@ func (d *hookData) tellCause(c flowengine.Cause, e *flowengine.Event) {
 	case *flowengine.Click:
 		if e.Kind == flowengine.Clicked {
 			d.Message, d.URL, d.Link = c.Message, c.URL, c.Link.String()
+			d.tellData(c.Data)
+		}
+	case *flowengine.Opening:
+		if e.Kind == flowengine.Opened {
+			d.Message = c.Message
+			d.tellData(c.Data)
+		}
+	case *flowengine.Choice:
+		if e.Kind == flowengine.Unsubscribed {
+			d.Message = c.Message
 			d.tellData(c.Data)
 		}
 	case *flowengine.Inbound:

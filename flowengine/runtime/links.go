@@ -38,8 +38,13 @@ type Link struct {
 	Origin  flowengine.Origin
 	Data    flowengine.Attrs // of the message
 	// Clicks counts the person's, Previews those of programs and of HEAD.
+	// Of a whole mail these are opens.
 	Clicks, Previews uint32
 	First, Last      time.Time // click
+	// Taken is when a server took the mail; of a whole mail. Quick are its links that were
+	// followed so soon after that a program may have done it.
+	Taken time.Time
+	Quick []flowengine.LinkToken
 }
 
 // storedSecret reads the secret of the store's short links, which is made once.
@@ -134,23 +139,29 @@ func (tx *txn) click(t flowengine.LinkToken, preview bool) error {
 	case !l.Tracked:
 		count.WithLabelValues("untracked").Inc()
 		return nil
-	case preview && l.Previews >= clicksMost || !preview && l.Clicks >= clicksMost:
-		count.WithLabelValues("excess").Inc()
-		return nil
+	case l.Whole:
+		return ErrNotFound
 	case preview:
-		count.WithLabelValues("preview").Inc()
-		l.Previews++
-		tx.putLink(l)
+		return tx.scanLink(l)
+	case l.Mail:
+		if judged, err := tx.clickMail(l); judged || err != nil {
+			return err
+		}
+	}
+	return tx.followed(l, tx.now)
+}
+
+// followed counts that a person followed a link.
+func (tx *txn) followed(l *Link, at time.Time) error {
+	if l.Clicks >= clicksMost {
+		tx.ex.rt.metrics.clicks.WithLabelValues("excess").Inc()
 		return nil
 	}
-	count.WithLabelValues("click").Inc()
-	l.Clicks++
-	if l.First.IsZero() {
-		l.First = tx.now
-	}
-	l.Last = tx.now
+	tx.ex.rt.metrics.clicks.WithLabelValues("click").Inc()
+	l.count(at)
 	tx.putLink(l)
-	return tx.tellClick(&flowengine.Click{Link: t, Message: l.Message, Origin: l.Origin, URL: l.URL, Data: l.Data, At: tx.now}, l.Origin.Person, time.Time{})
+	c := &flowengine.Click{Link: l.Token, Message: l.Message, Origin: l.Origin, URL: l.URL, Data: l.Data, At: at, Mail: l.Mail}
+	return tx.tellClick(c, l.Origin.Person, time.Time{})
 }
 
 // tellClick lets the flows of a person know of a click. The person may have been
@@ -164,6 +175,7 @@ func (tx *txn) tellClick(c *flowengine.Click, at flowengine.PersonID, until time
 		b = record.AppendNested(b, 5, func(b []byte) []byte { return flowengine.AppendOrigin(b, &c.Origin) })
 		b = record.AppendString(b, 6, c.URL)
 		b = record.AppendTime(b, 7, c.At)
+		b = record.AppendBool(b, 9, c.Mail)
 		return &relay{Target: at.Shard(), Kind: relayClick, Body: flowengine.AppendData(b, 8, c.Data)}
 	})
 	return err
@@ -191,6 +203,8 @@ func (tx *txn) receiveClick(body []byte) error {
 			c.At = f.Time()
 		case 8:
 			err = flowengine.DecodeData(f.Bytes, &c.Data)
+		case 9:
+			c.Mail = f.Bool()
 		}
 		return err
 	})
@@ -288,6 +302,11 @@ const (
 	linkFirst
 	linkLast
 	linkData
+	linkMail
+	linkWhole
+	linkOf
+	linkTaken
+	linkQuick
 )
 
 func (l *Link) append(b []byte) []byte {
@@ -300,6 +319,15 @@ func (l *Link) append(b []byte) []byte {
 	b = record.AppendUint(b, linkPreviews, uint64(l.Previews))
 	b = record.AppendTime(b, linkFirst, l.First)
 	b = record.AppendTime(b, linkLast, l.Last)
+	b = record.AppendBool(b, linkMail, l.Mail)
+	if l.Whole {
+		b = record.AppendBool(b, linkWhole, true)
+		b = record.AppendUint(b, linkOf, uint64(l.Of))
+		b = record.AppendTime(b, linkTaken, l.Taken)
+		if len(l.Quick) > 0 {
+			b = record.AppendBytes(b, linkQuick, appendTokens(nil, l.Quick))
+		}
+	}
 	return flowengine.AppendData(b, linkData, l.Data)
 }
 
@@ -327,10 +355,20 @@ func decodeLink(t flowengine.LinkToken, b []byte) (*Link, error) {
 			l.Last = f.Time()
 		case linkData:
 			err = flowengine.DecodeData(f.Bytes, &l.Data)
+		case linkMail:
+			l.Mail = f.Bool()
+		case linkWhole:
+			l.Whole = f.Bool()
+		case linkOf:
+			l.Of = uint8(f.Uint)
+		case linkTaken:
+			l.Taken = f.Time()
+		case linkQuick:
+			l.Quick = decodeTokens(f.Bytes)
 		}
 		return err
 	})
-	if err == nil && l.URL == "" {
+	if err == nil && l.URL == "" && !l.Whole {
 		err = fmt.Errorf("%w: a short link that leads nowhere", record.ErrDamaged)
 	}
 	l.Message = wholeID(l.Message, &l.Origin)

@@ -28,6 +28,7 @@ type metrics struct {
 	participants *prometheus.CounterVec // status: accepted rejected
 	clicks       *prometheus.CounterVec // kind: click preview untracked excess
 	clicked      *prometheus.CounterVec // flow, element
+	mail         *prometheus.CounterVec // flow, element, what
 	hooksDropped prometheus.Counter
 	calls        *prometheus.CounterVec // direction: in out; result: answered unanswered lost
 	suppressed   *prometheus.CounterVec // reason: hard_bounce complaint opt_out operator
@@ -82,6 +83,7 @@ func newMetrics(reg prometheus.Registerer, rt *Runtime) *metrics {
 
 		clicks:  counters("link_requests_total", "Requests of short links that exist, by what was made of them.", "kind"),
 		clicked: counters("element_clicks_total", "Clicks on the links of an element's messages.", "flow", "element"),
+		mail:    counters("element_mail_total", "What was done with an element's e-mails: opened, unsubscribed, complained, machine_open, machine_click.", "flow", "element", "what"),
 
 		suppressed:   counters("email_suppressed_total", "Addresses that were put on the suppression list, by reason.", "reason"),
 		hooksDropped: one("webhooks_dropped_total", "Webhooks that could not be delivered and were not kept, because too many are."),
@@ -120,6 +122,14 @@ func (m *metrics) event(e *flowengine.Event) {
 		m.engaged.WithLabelValues(e.Flow, e.Element).Inc()
 	case flowengine.Clicked:
 		m.clicked.WithLabelValues(e.Flow, e.Element).Inc()
+	case flowengine.Opened:
+		m.mail.WithLabelValues(e.Flow, e.Element, "opened").Inc()
+	case flowengine.Unsubscribed:
+		m.mail.WithLabelValues(e.Flow, e.Element, "unsubscribed").Inc()
+	case flowengine.Complained:
+		m.mail.WithLabelValues(e.Flow, e.Element, "complained").Inc()
+	case flowengine.Scanned:
+		m.mail.WithLabelValues(e.Flow, e.Element, "machine_"+e.Detail).Inc()
 	case flowengine.Accepted, flowengine.Failed:
 		if e.Units > 0 && e.Element != "" {
 			m.sentUnit.WithLabelValues(e.Flow, e.Element).Add(float64(e.Units))

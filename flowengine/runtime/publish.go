@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"trunkline/configs/strict"
@@ -22,7 +23,10 @@ type Publication struct {
 	Tariffs  *tariff.Table      // nil: the cost of everything is unknown
 	Policy   *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
 	Links    flowengine.Links   // Secret is set by Publish
-	Hooks    []Hook             // who is told of events
+	Mailing  flowengine.Mailing // as whom mail is sent
+	// Files is the folder of the configuration, with the texts of mails; nil: none is read.
+	Files fs.FS
+	Hooks []Hook // who is told of events
 	// ApproveBroadcasts: each needs somebody to agree who has not made it.
 	ApproveBroadcasts bool
 	// RejectConflicts makes contacts of several persons an error, unless a request
@@ -79,6 +83,7 @@ func (rt *Runtime) publish(ctx context.Context, p Publication) (*Published, erro
 		return nil, pub.faults
 	}
 	pub.removeOthers()
+	change.mailing, change.files = p.Mailing, p.Files
 	change.approve = p.ApproveBroadcasts
 	var err error
 	if change.broadcasts, err = g.refit(p.Schema); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -30,6 +31,8 @@ type registry struct {
 	segments   []*flowengine.PeopleSegment
 	tariffs    *tariff.Table
 	links      flowengine.Links
+	mailing    flowengine.Mailing
+	files      fs.FS // of the configuration
 	hooks      []Hook
 	policy     *flowengine.Policy
 	// idle is when an indefinite flow will at the earliest have lain idle for its
@@ -46,7 +49,7 @@ type registry struct {
 func (g *registry) change() *registry {
 	return &registry{
 		records: maps.Clone(g.records), configured: g.configured, schema: g.schema, numbers: g.numbers, segments: g.segments,
-		tariffs: g.tariffs, policy: g.policy, links: g.links, hooks: g.hooks, broadcasts: g.broadcasts, approve: g.approve,
+		tariffs: g.tariffs, policy: g.policy, links: g.links, mailing: g.mailing, files: g.files, hooks: g.hooks, broadcasts: g.broadcasts, approve: g.approve,
 	}
 }
 
@@ -251,10 +254,11 @@ func (rt *Runtime) install(ctx context.Context, change *registry, fresh map[stri
 	}
 	g.records, g.configured, g.versions, g.schema, g.numbers = change.records, change.configured, change.versions, change.schema, change.numbers
 	g.tariffs, g.policy, g.links, g.segments = change.tariffs, change.policy, change.links, change.segments
+	g.mailing, g.files = change.mailing, change.files
 	g.broadcasts, g.approve = change.broadcasts, change.approve
 	g.links.Secret, g.hooks = rt.linkSecret, change.hooks
 	rt.hooks.Store(newHookSet(g.hooks))
-	rt.set.Store(set.WithTariffs(g.tariffs).WithPolicy(g.policy).WithLinks(g.links).WithSegments(g.segments).WithBroadcasts(maps.Clone(g.prepared)))
+	rt.set.Store(set.WithTariffs(g.tariffs).WithPolicy(g.policy).WithLinks(g.links).WithMailing(g.mailing).WithSegments(g.segments).WithBroadcasts(maps.Clone(g.prepared)))
 	return warnings, nil
 }
 

@@ -41,6 +41,8 @@ const (
 	relayForgetMerged relayKind = 25 // forget that a person was there who was merged
 	relayClick        relayKind = 26 // tell a person's flows of a click
 	relayLeg          relayKind = 35 // tell a person's flows what a leg of a call cost
+	relayMail         relayKind = 27 // tell a person's flows what was done with a mail
+	relayJudge        relayKind = 28 // decide whether a person or a program followed a link
 	relayMuster       relayKind = 30 // let a recipient whom a broadcast names into it
 	relayAsk          relayKind = 31 // note that a broadcast shall be started
 	relayCall         relayKind = 50 // tell a person's flows what became of a call
@@ -134,6 +136,10 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveForgetMerged(r.Body)
 	case relayClick:
 		return tx.receiveClick(r.Body)
+	case relayMail:
+		return tx.receiveMail(r.Body)
+	case relayJudge:
+		return tx.receiveJudge(r.Body)
 	case relayMuster:
 		return tx.receiveMuster(r.Body)
 	case relayLeg:

@@ -137,6 +137,7 @@ func (w *world) publish(flows ...string) (*Published, error) {
 	p := Publication{
 		Schema: schema, Numbers: []*flowengine.Number{{Value: number, Channel: "sms", DuplicateWindow: 2 * time.Second}, {Value: voiceNumber, Channel: VoiceChannel}},
 		Links: flowengine.Links{Base: "https://l.example", TTL: linkTTL}, Hooks: w.hooks, Policy: w.policy,
+		Mailing: flowengine.Mailing{Identities: []flowengine.Identity{{ID: "shop", Address: "news@shop.example"}}},
 	}
 	for i, f := range flows {
 		v, err := flowengine.ParseFlow(fmt.Sprintf("flow%d.yaml", i), []byte(f), schema, nil)

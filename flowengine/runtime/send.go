@@ -212,6 +212,11 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 		tx.settleHook(m, o)
 		return nil
 	}
+	if o.Fate == FateAccepted {
+		if err := tx.mailTaken(m); err != nil {
+			return err
+		}
+	}
 	tx.keepLetter(m)
 	owed, err := tx.tellFlows(m, o)
 	if err != nil {

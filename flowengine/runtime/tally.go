@@ -21,6 +21,13 @@ type Counts struct {
 	Unknown   uint64 // of Sent, units whose cost is not known (rule C1)
 	Clicks    uint64 // links followed (rule U1)
 	Clickers  uint64 // persons who ever followed one
+
+	// Of e-mails. What programs did (scanners, and those that load pictures ahead) is
+	// counted apart from what persons did.
+	Opens, Openers              uint64
+	Unsubscribes, Unsubscribers uint64
+	Complaints, Complainers     uint64
+	MachineOpens, MachineClicks uint64
 }
 
 func (c *Counts) add(o Counts) {
@@ -32,6 +39,9 @@ func (c *Counts) add(o Counts) {
 	c.Unknown += o.Unknown
 	c.Clicks += o.Clicks
 	c.Clickers += o.Clickers
+	for i, n := range o.mail() {
+		*c.mail()[i] += *n
+	}
 }
 
 func (c *Counts) subtract(o Counts) {
@@ -43,6 +53,14 @@ func (c *Counts) subtract(o Counts) {
 	c.Unknown -= o.Unknown
 	c.Clicks -= o.Clicks
 	c.Clickers -= o.Clickers
+	for i, n := range o.mail() {
+		*c.mail()[i] -= *n
+	}
+}
+
+// mail are the counts of e-mails, in the order of their stored form.
+func (c *Counts) mail() [8]*uint64 {
+	return [...]*uint64{&c.Opens, &c.Openers, &c.Unsubscribes, &c.Unsubscribers, &c.Complaints, &c.Complainers, &c.MachineOpens, &c.MachineClicks}
 }
 
 // ElementKey names an element of one version.
@@ -141,6 +159,22 @@ func (t *Tally) Count(e *flowengine.Event) {
 		if e.First {
 			c.Clickers++
 		}
+	case flowengine.Opened:
+		c := t.element(e)
+		c.Opens, c.Openers = c.Opens+1, c.Openers+one(e.First)
+	case flowengine.Unsubscribed:
+		c := t.element(e)
+		c.Unsubscribes, c.Unsubscribers = c.Unsubscribes+1, c.Unsubscribers+one(e.First)
+	case flowengine.Complained:
+		c := t.element(e)
+		c.Complaints, c.Complainers = c.Complaints+1, c.Complainers+one(e.First)
+	case flowengine.Scanned:
+		c := t.element(e)
+		if e.Detail == "click" {
+			c.MachineClicks++
+		} else {
+			c.MachineOpens++
+		}
 	case flowengine.Reported:
 		t.countCost(e)
 		if e.First {
@@ -149,6 +183,13 @@ func (t *Tally) Count(e *flowengine.Event) {
 			t.element(e).Failed++
 		}
 	}
+}
+
+func one(yes bool) uint64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // uncount takes an event back that was counted.
@@ -289,7 +330,11 @@ func (t *Tally) append(b []byte) []byte {
 			b = record.AppendUint(b, 7, c.Failed)
 			b = record.AppendUint(b, 8, c.Unknown)
 			b = record.AppendUint(b, 9, c.Clicks)
-			return record.AppendUint(b, 10, c.Clickers)
+			b = record.AppendUint(b, 10, c.Clickers)
+			for i, n := range c.mail() {
+				b = record.AppendUint(b, countMail+i, *n)
+			}
+			return b
 		})
 	}
 	for k, c := range t.Goals {
@@ -307,6 +352,9 @@ func (t *Tally) append(b []byte) []byte {
 
 // tallyUsed is the number of Tally.Used in its stored form.
 const tallyUsed = 20
+
+// countMail is the number of the first of Counts.mail in their stored form.
+const countMail = 11
 
 func appendReasons(b []byte, num int, m map[string]uint64) []byte {
 	for reason, n := range m {
@@ -352,6 +400,10 @@ func decodeTally(b []byte) (*Tally, error) {
 					c.Clicks = f.Uint
 				case 10:
 					c.Clickers = f.Uint
+				default:
+					if i := int(f.Num) - countMail; i >= 0 && i < len(c.mail()) {
+						*c.mail()[i] = f.Uint
+					}
 				}
 				return nil
 			})

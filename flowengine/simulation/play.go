@@ -21,6 +21,8 @@ type Stage struct {
 	// Others are flows that run beside it, such as one that it transfers people to.
 	Others []*flowengine.Version
 	Policy *flowengine.Policy // nil: nothing is capped, no hour is quiet, nobody is held out
+	// Mailing says as whom mail is sent; when it names nobody, somebody is made up.
+	Mailing flowengine.Mailing
 	// Seed makes other people of the same phone numbers: splits send them other
 	// ways. With 0 they are those whom a daemon would make.
 	Seed uint64
@@ -116,6 +118,19 @@ type routine struct {
 	next  time.Time
 }
 
+// mailing is as whom mail is sent: as it is configured, or under the names that the
+// flow gives.
+func (d *director) mailing() flowengine.Mailing {
+	if d.stage.Mailing.Enabled() {
+		return d.stage.Mailing
+	}
+	m := flowengine.Mailing{Identities: []flowengine.Identity{{Address: "sender@example.com"}}}
+	for _, use := range d.stage.Flow.Mailing() {
+		m.Identities = append(m.Identities, flowengine.Identity{ID: use.Identity, Address: "sender@example.com"})
+	}
+	return m
+}
+
 func (d *director) open() error {
 	v := d.stage.Flow
 	d.now = d.beginning()
@@ -132,7 +147,7 @@ func (d *director) open() error {
 	if d.set, _, err = flowengine.NewSet(d.stage.Schema, d.stage.Numbers, flows); err != nil {
 		return err
 	}
-	d.set.WithPolicy(d.stage.Policy).WithLinks(flowengine.Links{Base: linkBase, TTL: flowengine.DefaultLinkTTL, Secret: []byte("simulation")})
+	d.set.WithPolicy(d.stage.Policy).WithMailing(d.mailing()).WithLinks(flowengine.Links{Base: linkBase, TTL: flowengine.DefaultLinkTTL, Secret: []byte("simulation")})
 	d.number = d.usualNumber()
 	for _, e := range v.Entries {
 		if t, ok := e.Trigger.(*flowengine.ProfileChange); ok {

@@ -17,7 +17,8 @@ func (s *Server) linkRoutes() {
 // ShortLink is a short link of a message.
 type ShortLink struct {
 	Token    string         `json:"token" doc:"What follows base_url in the link."`
-	URL      string         `json:"url" doc:"Where it leads."`
+	Kind     string         `json:"kind" enum:"link,mail" doc:"mail: it stands for a whole e-mail, and its clicks are opens."`
+	URL      string         `json:"url,omitempty" doc:"Where it leads."`
 	Message  string         `json:"message" doc:"Id of the message."`
 	Person   string         `json:"person" doc:"Id of the person to whom the message went."`
 	Flow     string         `json:"flow" doc:"Id of the flow."`
@@ -38,8 +39,11 @@ func ViewLinks(all []runtime.Link) []ShortLink {
 	for i := range all {
 		l := &all[i]
 		v := ShortLink{
-			Token: l.Token.String(), URL: l.URL, Message: l.Message, Person: l.Origin.Person.String(), Flow: l.Origin.Flow, Version: l.Origin.Version,
+			Token: l.Token.String(), Kind: "link", URL: l.URL, Message: l.Message, Person: l.Origin.Person.String(), Flow: l.Origin.Flow, Version: l.Origin.Version,
 			Element: l.Origin.Element, Expires: l.Expires, Tracked: l.Tracked, Clicks: l.Clicks, Previews: l.Previews,
+		}
+		if l.Whole {
+			v.Kind = "mail"
 		}
 		if l.Clicks > 0 {
 			v.First, v.Last = &l.First, &l.Last

@@ -65,7 +65,7 @@ func ViewStats(s *runtime.FlowStats, version uint32, since, until time.Time) *St
 	}
 	for i := range s.Elements {
 		e := &s.Elements[i]
-		v.Elements = append(v.Elements, Element{e.ID, e.Retired, e.Total, e.Unique, e.Sent, e.Delivered, e.Failed, e.Clicks, e.Clickers, ViewCost(e.Cost)})
+		v.Elements = append(v.Elements, viewElement(e.ID, e.Retired, e.Counts, ViewCost(e.Cost)))
 	}
 	return v
 }

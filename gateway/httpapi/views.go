@@ -143,6 +143,14 @@ func happening(e *flowengine.Event) string {
 		return fmt.Sprintf("followed a link of %s: %s", at, e.Detail)
 	case flowengine.Billed:
 		return fmt.Sprintf("a call of %s is over%s", at, viewCharge(e))
+	case flowengine.Opened:
+		return "opened a mail of " + at
+	case flowengine.Unsubscribed:
+		return "wants no more mail, after one of " + at
+	case flowengine.Complained:
+		return "calls a mail of " + at + " spam"
+	case flowengine.Scanned:
+		return fmt.Sprintf("a program looked at a mail of %s (%s)", at, e.Detail)
 	case flowengine.Migrated:
 		return fmt.Sprintf("went over from %s to v%d, at %s", e.Detail, e.Version, at)
 	case flowengine.Observed:
@@ -183,6 +191,42 @@ type Element struct {
 	Clicks    uint64 `json:"clicks" doc:"How often short links of the messages were followed."`
 	Clickers  uint64 `json:"unique_clickers" doc:"Persons who ever followed one."`
 	Cost      Cost   `json:"cost" doc:"What the messages cost."`
+	// Mail is there where something was done with e-mails.
+	Mail *MailCounts `json:"mail,omitempty" doc:"What was done with its e-mails."`
+}
+
+// MailCounts are the counters of an element's e-mails.
+type MailCounts struct {
+	Opens         uint64  `json:"opens" doc:"How often mails were opened by persons."`
+	Openers       uint64  `json:"unique_openers" doc:"Persons who ever opened one."`
+	OpenRate      float64 `json:"open_rate" doc:"Openers of the mails that were delivered, from 0 to 1."`
+	ClickRate     float64 `json:"click_rate" doc:"Likewise of those who followed a link."`
+	Unsubscribes  uint64  `json:"unsubscribes" doc:"How often persons wanted no more mail."`
+	Unsubscribers uint64  `json:"unique_unsubscribers" doc:"How many persons."`
+	Complaints    uint64  `json:"complaints" doc:"How often a mail was called spam."`
+	Complainers   uint64  `json:"unique_complainers" doc:"By how many persons."`
+	MachineOpens  uint64  `json:"machine_opens" doc:"Opens by programs, which load pictures ahead or look for malware; they are not among the others."`
+	MachineClicks uint64  `json:"machine_clicks" doc:"Links followed by programs; likewise."`
+}
+
+// viewElement makes the plain form of an element's counters.
+func viewElement(id string, retired bool, c runtime.Counts, cost Cost) Element {
+	return Element{id, retired, c.Total, c.Unique, c.Sent, c.Delivered, c.Failed, c.Clicks, c.Clickers, cost, ViewMail(&c)}
+}
+
+// ViewMail makes the plain form of the counters of e-mails; nil when there are none.
+func ViewMail(c *runtime.Counts) *MailCounts {
+	m := MailCounts{
+		Opens: c.Opens, Openers: c.Openers, Unsubscribes: c.Unsubscribes, Unsubscribers: c.Unsubscribers, Complaints: c.Complaints, Complainers: c.Complainers,
+		MachineOpens: c.MachineOpens, MachineClicks: c.MachineClicks,
+	}
+	if m == (MailCounts{}) {
+		return nil
+	}
+	if c.Delivered > 0 {
+		m.OpenRate, m.ClickRate = float64(c.Openers)/float64(c.Delivered), float64(c.Clickers)/float64(c.Delivered)
+	}
+	return &m
 }
 
 // Entry is an entry point of the Flow API.
@@ -213,7 +257,7 @@ func ViewFlows(all []runtime.FlowStatus, entries func(flow string) []Entry) []Fl
 		add := func(ids []string, retired bool) {
 			for _, id := range ids {
 				c := counts[id]
-				v.Elements = append(v.Elements, Element{id, retired, c.Total, c.Unique, c.Sent, c.Delivered, c.Failed, c.Clicks, c.Clickers, ViewCost(f.Counts.CostOf(id))})
+				v.Elements = append(v.Elements, viewElement(id, retired, c, ViewCost(f.Counts.CostOf(id))))
 			}
 		}
 		add(f.Elements, false)

@@ -2,6 +2,7 @@ package links
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,26 @@ var browsers = strings.NewReplacer("cubot", "") // phones of that maker
 
 // isPreview says whether a request is a program's: it is answered the same way and
 // not counted as a click (rule U1). A wrong guess costs a count, nothing else.
-func isPreview(r *http.Request) bool {
+func isPreview(r *http.Request) bool { return byProgram(r, browsers) }
+
+// viewers are parts of a User-Agent that belong to programs which load the pictures of
+// a mail when a person reads it: proxies of mailbox providers, and Outlook.
+var viewers = strings.NewReplacer("cubot", "", "googleimageproxy", "", "yahoomailproxy", "", "microsoft office", "", "ms-office", "")
+
+// loadsAhead are User-Agents of programs that load the pictures of every mail as it
+// comes in, read or not: Apple's Mail Privacy Protection, and Google's.
+var loadsAhead = []string{
+	"mozilla/5.0",
+	"mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko) chrome/42.0.2311.135 safari/537.36 edge/12.246 mozilla/5.0",
+}
+
+// isMachineOpen says whether the picture of a mail was loaded without anybody reading it.
+func isMachineOpen(r *http.Request) bool {
+	return slices.Contains(loadsAhead, strings.ToLower(strings.TrimSpace(r.UserAgent()))) || byProgram(r, viewers)
+}
+
+// byProgram says whether a request is a program's, but for those that known removes.
+func byProgram(r *http.Request, known *strings.Replacer) bool {
 	if r.Method == http.MethodHead {
 		return true
 	}
@@ -42,7 +62,7 @@ func isPreview(r *http.Request) bool {
 	if agent == "" {
 		return true
 	}
-	agent = browsers.Replace(agent)
+	agent = known.Replace(agent)
 	for _, part := range previewers {
 		if strings.Contains(agent, part) {
 			return true

@@ -43,7 +43,29 @@ type Core interface {
 	// Click notes that a link was followed, with preview by a program. done is
 	// called exactly once, with nil when that is durable.
 	Click(token string, preview bool, done func(error))
+
+	// Known is nil for the token of an e-mail, or ErrUnknown.
+	Known(token string) error
+	// Mail finds the recipient of an e-mail by the token of its pages, or returns
+	// ErrUnknown.
+	Mail(ctx context.Context, token string) (Recipient, error)
+	// Open notes that the picture of a mail was loaded, with machine without anybody
+	// reading it. done is as that of Click.
+	Open(token string, machine bool, done func(error))
+	// Choose does what the recipient of a mail has decided. done is as that of Click.
+	Choose(token string, c Choice, done func(error))
 }
+
+// Recipient is the person whom a mail went to.
+type Recipient struct {
+	Address    string // to be shown: not the whole one, since mails are handed on
+	Language   string // that the person prefers (BCP 47); may be empty
+	NoMail     bool   // wants none
+	DoNotTrack bool   // wants nobody to count opens and clicks
+}
+
+// Choice is what a recipient decides; what is nil stays as it is.
+type Choice struct{ Mail, DoNotTrack *bool }
 
 // Options are what the server works with. Core has to be there.
 type Options struct {
@@ -121,10 +143,20 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (outcome string)
 	h.Set("X-Robots-Tag", "noindex, nofollow")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 	caller := callerOf(r, c.Proxies)
+	path := below(r.URL.Path, c.BaseURL)
+	if token, ok := strings.CutPrefix(path, pixelPath); ok {
+		return s.pixel(w, r, strings.TrimSuffix(token, ".gif"), caller)
+	}
 	if !s.limiter.take(caller, 1, c.Rate, s.now()) {
 		h.Set("Retry-After", "1")
 		show(w, r, http.StatusTooManyRequests, "One moment, please", "Too many requests came from your network. Please try again in a few seconds.")
 		return "limited"
+	}
+	if token, ok := strings.CutPrefix(path, unsubscribePath); ok {
+		return s.unsubscribe(w, r, tidy(token), caller)
+	}
+	if token, ok := strings.CutPrefix(path, preferencesPath); ok {
+		return s.preferences(w, r, tidy(token), caller)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
@@ -163,10 +195,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (outcome string)
 	return "redirect"
 }
 
-// click tells the core, and waits a moment until the click is durable.
+// click tells the core of a click.
 func (s *Server) click(ctx context.Context, token string, preview bool) {
+	s.tell(ctx, func(done func(error)) { s.core.Click(token, preview, done) })
+}
+
+// tell tells the core something, and waits a moment until that is durable.
+func (s *Server) tell(ctx context.Context, what func(done func(error))) {
 	durable := make(chan struct{})
-	s.core.Click(token, preview, func(err error) {
+	what(func(err error) {
 		if err != nil {
 			s.metrics.lost.Inc()
 		}
@@ -187,16 +224,21 @@ func (s *Server) click(ctx context.Context, token string, preview bool) {
 	}
 }
 
-// tokenOf is what follows the path of base, or the first slash where a proxy
-// has removed it, without what phones take from the sentence around a link.
-func tokenOf(path, base string) string {
+// tokenOf is the token of a short link.
+func tokenOf(path, base string) string { return tidy(below(path, base)) }
+
+// below is what follows the path of base, or the first slash where a proxy has removed it.
+func below(path, base string) string {
 	if u, err := url.Parse(base); err == nil {
 		if rest, ok := strings.CutPrefix(path, strings.TrimRight(u.Path, "/")+"/"); ok {
-			path = "/" + rest
+			return rest
 		}
 	}
-	return strings.TrimRight(strings.TrimPrefix(path, "/"), "/.,;:!?)'\"")
+	return strings.TrimPrefix(path, "/")
 }
+
+// tidy takes off what phones take from the sentence around a link.
+func tidy(token string) string { return strings.TrimRight(token, "/.,;:!?)'\"") }
 
 type metrics struct {
 	requests *prometheus.CounterVec // outcome
@@ -207,7 +249,7 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "trunkline_links_requests_total", Help: "Requests for short links, by what they were answered: redirect, preview (a redirect for a program), unknown, gone, limited, refused, robots, error."}, []string{"outcome"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "trunkline_links_requests_total", Help: "Requests for short links and pages of mails, by what they were answered: redirect, preview (a redirect for a program), open, machine_open, page, unsubscribed, saved, unknown, gone, limited, refused, robots, error."}, []string{"outcome"}),
 		seconds:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "trunkline_links_request_seconds", Help: "Time to answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12)}),
 		lost:     prometheus.NewCounter(prometheus.CounterOpts{Name: "trunkline_links_clicks_lost_total", Help: "Clicks that were redirected and that the store did not take."}),
 		late:     prometheus.NewCounter(prometheus.CounterOpts{Name: "trunkline_links_clicks_late_total", Help: "Clicks that were redirected before they were durable."}),

@@ -1,6 +1,7 @@
 package links
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,6 +20,9 @@ type stub struct {
 	clicks, previews int
 	refuse           error
 	hold             bool // clicks are never durable
+
+	opens, machineOpens int
+	noMail, noTrack     bool
 }
 
 func (c *stub) Find(token string) (string, error) {
@@ -43,6 +47,48 @@ func (c *stub) Click(_ string, preview bool, done func(error)) {
 		c.previews++
 	} else {
 		c.clicks++
+	}
+	done(c.refuse)
+}
+
+func (c *stub) Known(token string) error {
+	_, err := c.Mail(context.Background(), token)
+	return err
+}
+
+func (c *stub) Mail(_ context.Context, token string) (Recipient, error) {
+	switch token {
+	case "mail":
+		return Recipient{Address: "a…@example.org", NoMail: c.noMail, DoNotTrack: c.noTrack}, nil
+	case "hrmail":
+		return Recipient{Address: "a…@<b>.example", Language: "hr-HR"}, nil
+	case "broken":
+		return Recipient{}, errors.New("the disk is gone")
+	}
+	return Recipient{}, ErrUnknown
+}
+
+func (c *stub) Open(_ string, machine bool, done func(error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if machine {
+		c.machineOpens++
+	} else {
+		c.opens++
+	}
+	done(c.refuse)
+}
+
+func (c *stub) Choose(_ string, choice Choice, done func(error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse == nil {
+		if choice.Mail != nil {
+			c.noMail = !*choice.Mail
+		}
+		if choice.DoNotTrack != nil {
+			c.noTrack = *choice.DoNotTrack
+		}
 	}
 	done(c.refuse)
 }
