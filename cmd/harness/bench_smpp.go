@@ -233,7 +233,7 @@ func (b *smppBench) kannelWith(ctx context.Context, same bool, binds int) (*resu
 	if out.peak, err = r.best(ctx, places, b.warm, b.duration); err != nil {
 		return nil, err
 	}
-	if out.calm, err = r.steady(ctx, calm*out.peak.rate, b.warm, b.duration); err != nil {
+	if out.calm, err = r.steady(ctx, calm*out.peak.rate, b.warm, b.duration/2); err != nil {
 		return nil, err
 	}
 	if out.verdict = ld.book.judge(0); len(out.verdict.problems) > 0 {

@@ -91,7 +91,7 @@ func (r *rig) best(ctx context.Context, places []int, warm, d time.Duration) (fi
 		if len(places) == 1 {
 			break
 		}
-		f, err := r.peak(ctx, n, warm, d/4)
+		f, err := r.peak(ctx, n, warm/3, d/6)
 		if err != nil {
 			return f, err
 		}
