@@ -56,7 +56,7 @@ the command ends after the last answer, or with an error when none comes within
 	f.BoolVar(&p.receipts, "receipts", false, "ask for delivery reports and print them")
 	f.DurationVar(&p.wait, "wait", 5*time.Second, "how long an answer may take")
 	f.IntVar(&p.replies, "replies", 1, "answers to wait for after each text; 0: don't wait")
-	simulate.AddCommand(smpp)
+	simulate.AddCommand(smpp, newSimulateSIP())
 	return simulate
 }
 
