@@ -39,8 +39,8 @@ func newSimulateSIP() *cobra.Command {
 The call goes over UDP with PCMU. Digits are pressed one after the other once it is
 answered (RFC 4733); a comma is a pause of a second. It ends when the gateway hangs
 up, after --for, or with Ctrl-C.`,
-		Example: `  trunkline simulate sip --to 38591000002
-  trunkline simulate sip --to 38591000002 --digits ,,1,42# --record heard.wav`,
+		Example: `  trunkline simulate sip --to 38591000003
+  trunkline simulate sip --to 38591000003 --digits ,,1,42# --record heard.wav`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s := os.Getenv("TRUNKLINE_SIP_PASSWORD"); s != "" {
@@ -50,9 +50,9 @@ up, after --for, or with Ctrl-C.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.address, "address", "127.0.0.1:5060", "the gateway's SIP listener")
+	f.StringVar(&o.address, "address", "127.0.0.1:5070", "the gateway's SIP listener")
 	f.StringVar(&o.from, "from", "385911234567", "the phone's own number")
-	f.StringVar(&o.to, "to", "38591000001", "the number that is called")
+	f.StringVar(&o.to, "to", "38591000003", "the number that is called")
 	f.StringVar(&o.user, "user", "", "name for digest authentication")
 	f.StringVar(&o.password, "password", "", "password for it; better in TRUNKLINE_SIP_PASSWORD")
 	f.StringVar(&o.digits, "digits", "", "keys to press: 0–9 * # A–D, and commas for pauses")
@@ -68,7 +68,7 @@ func (o *callerOptions) run(ctx context.Context, out io.Writer) (err error) {
 	}
 	host, port, err := net.SplitHostPort(o.address)
 	if err != nil {
-		return fmt.Errorf("--address: %w; it is host:port, as in 127.0.0.1:5060", err)
+		return fmt.Errorf("--address: %w; it is host:port, as in 127.0.0.1:5070", err)
 	}
 	portNumber, err := strconv.Atoi(port)
 	if err != nil {
@@ -164,48 +164,38 @@ func localAddress(gateway string) (net.IP, error) {
 	return c.LocalAddr().(*net.UDPAddr).IP, nil
 }
 
-// sipPhone is a user agent with one socket.
+// sipPhone is a user agent. It hears requests on the socket from which it calls.
 type sipPhone struct {
 	agent   *sipgo.UserAgent
 	dialogs *sipgo.DialogClientCache
-	socket  net.PacketConn
 }
 
 func newSIPPhone(local net.IP, number string) (*sipPhone, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	sip.SetDefaultLogger(quiet)
-	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: local})
-	if err != nil {
-		return nil, fmt.Errorf("opening a socket for signalling: %w", err)
-	}
-	port := socket.LocalAddr().(*net.UDPAddr).Port
 	agent, err := sipgo.NewUA(sipgo.WithUserAgent(number), sipgo.WithUserAgentHostname(local.String()))
 	if err != nil {
-		return nil, errors.Join(err, socket.Close())
+		return nil, err
 	}
 	server, err := sipgo.NewServer(agent, sipgo.WithServerLogger(quiet))
 	if err != nil {
-		return nil, errors.Join(err, agent.Close(), socket.Close())
+		return nil, errors.Join(err, agent.Close())
 	}
-	client, err := sipgo.NewClient(agent, sipgo.WithClientHostname(local.String()), sipgo.WithClientPort(port),
-		sipgo.WithClientConnectionAddr(socket.LocalAddr().String()), sipgo.WithClientLogger(quiet))
+	client, err := sipgo.NewClient(agent, sipgo.WithClientHostname(local.String()), sipgo.WithClientLogger(quiet))
 	if err != nil {
-		return nil, errors.Join(err, agent.Close(), socket.Close())
+		return nil, errors.Join(err, agent.Close())
 	}
-	p := &sipPhone{agent: agent, socket: socket}
-	p.dialogs = sipgo.NewDialogClientCache(client, sip.ContactHeader{Address: sip.Uri{User: number, Host: local.String(), Port: port}})
+	p := &sipPhone{agent: agent}
+	// The port is that of the socket, once there is one.
+	p.dialogs = sipgo.NewDialogClientCache(client, sip.ContactHeader{Address: sip.Uri{User: number, Host: local.String()}})
 	server.OnBye(func(req *sip.Request, tx sip.ServerTransaction) { _ = p.dialogs.ReadBye(req, tx) })
 	server.OnOptions(func(req *sip.Request, tx sip.ServerTransaction) {
 		_ = tx.Respond(sip.NewResponseFromRequest(req, sip.StatusOK, "OK", nil))
 	})
-	go func() { _ = server.ServeUDP(socket) }() // ends with the socket
 	return p, nil
 }
 
-func (p *sipPhone) close() {
-	_ = p.agent.Close()
-	_ = p.socket.Close()
-}
+func (p *sipPhone) close() { _ = p.agent.Close() }
 
 // recordFile opens the file into which a call is recorded.
 func recordFile(name string) (*os.File, error) {
