@@ -108,6 +108,9 @@ func voiceRestart(s, old *voiceSettings) bool {
 // voice checks what the tags of the fields don't tell.
 func (l *loader) voice(doc *strict.Document) {
 	s := &l.config.settings
+	for i := range s.SIP.Listen {
+		l.sipFiles(s.SIP.Listen[i].TLS)
+	}
 	l.fieldErrors(doc, []any{"sip"}, s.SIP.Validate())
 	l.each(doc, "trunks", orDefault(s.Trunks, "trunks/*.yaml"), l.trunk)
 	numbers := false
@@ -132,9 +135,22 @@ func (l *loader) voice(doc *strict.Document) {
 	}
 }
 
+// sipFiles are beside the main file, like all others that it names.
+func (l *loader) sipFiles(t *sip.TLS) {
+	if t == nil {
+		return
+	}
+	for _, name := range []*string{&t.Cert, &t.Key, &t.CA} {
+		if *name != "" {
+			*name = l.src.resolve(*name)
+		}
+	}
+}
+
 func (l *loader) trunk(f file) {
 	var t sip.Trunk
 	doc := l.parse(f, &t)
+	l.sipFiles(t.TLS)
 	l.fieldErrors(doc, nil, t.Validate())
 	if t.Name == "" || l.once(doc, "trunk", t.Name, "trunk") {
 		var one *sip.TrunkError
