@@ -2,9 +2,6 @@ package smtp
 
 import (
 	"fmt"
-	"net"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,57 +133,5 @@ func TestPeersOutOfTime(t *testing.T) {
 	}
 	if n := len(h.core.all()); n > 0 {
 		t.Errorf("%d mails", n)
-	}
-}
-
-// swaks is a peer that nobody here has written (Debian package swaks).
-func TestSwaks(t *testing.T) {
-	t.Parallel()
-	swaks, err := exec.LookPath("swaks")
-	if err != nil {
-		t.Skip("swaks is not installed")
-	}
-	h := start(t, func(c *Config) { c.Listen[0].TLS = certificate(t) })
-	_, port, _ := net.SplitHostPort(h.listeners[0].Addr().String())
-	for i, args := range [][]string{
-		{"--to", "shop@example.com", "--body", "hello"},
-		{"--to", "shop@example.com,help@example.com", "--tls", "--body", "hello"},
-		{"--to", "shop@example.com", "--pipeline", "--header", "Subject: START", "--attach-type", "text/csv", "--attach", "@/etc/hostname", "--body", "hello"},
-	} {
-		out, err := exec.CommandContext(t.Context(), swaks, append([]string{"--server", "127.0.0.1", "--port", port, "--from", "ana@b.example", "--helo", "peer.example"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Errorf("%d: %v\n%s", i, err, out)
-		}
-	}
-	if out, err := exec.CommandContext(t.Context(), swaks, "--server", "127.0.0.1", "--port", port, "--from", "ana@b.example", "--to", "x@elsewhere.example").CombinedOutput(); err == nil || !strings.Contains(string(out), "550 5.7.1") {
-		t.Errorf("a relay: %v\n%s", err, out)
-	}
-	texts := []string{}
-	for _, m := range h.core.all() {
-		texts = append(texts, m.To+" "+strings.TrimSpace(m.Text))
-	}
-	if want := []string{"shop@example.com hello", "shop@example.com hello", "help@example.com hello", "shop@example.com hello"}; !slices.Equal(texts, want) {
-		t.Errorf("%q", texts)
-	}
-}
-
-// smtp-source is Postfix's load generator (Debian package postfix).
-func TestSMTPSource(t *testing.T) {
-	t.Parallel()
-	source, err := exec.LookPath("smtp-source")
-	if err != nil {
-		if source, err = exec.LookPath("/usr/sbin/smtp-source"); err != nil {
-			t.Skip("smtp-source is not installed")
-		}
-	}
-	h := start(t, nil)
-	for _, args := range [][]string{{"-m", "50", "-s", "5"}, {"-d", "-m", "50", "-s", "5", "-l", "2000"}} {
-		out, err := exec.CommandContext(t.Context(), source, append(args, "-f", "ana@b.example", "-t", "shop@example.com", h.listeners[0].Addr().String())...).CombinedOutput()
-		if err != nil {
-			t.Errorf("%v: %v\n%s", args, err, out)
-		}
-	}
-	if n := len(h.core.all()); n != 100 {
-		t.Errorf("%d mails of 100", n)
 	}
 }
