@@ -49,6 +49,7 @@ var elementKinds = []elementKind{
 // notSimulated are the types that do not take part, and why.
 var notSimulated = map[string]string{
 	"inbound_call":   noCalls,
+	"send_email":     "nobody in these worlds has a mail address; it sends through the same outbox as send_sms",
 	"start_call":     noCalls,
 	"send_voice":     noCalls,
 	"answer":         noCalls,
