@@ -74,7 +74,7 @@ func (o *callerOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("--address: %q is no port", port)
 	}
-	local, err := localAddress(o.address)
+	local, err := localAddress(ctx, o.address)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (o *callerOptions) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("calling %s at %s: %w", o.to, o.address, err)
 	}
-	defer call.Close()
+	defer func() { _ = call.Close() }()
 	err = call.WaitAnswer(ringing, sipgo.AnswerOptions{Username: o.user, Password: o.password, OnResponse: func(r *sip.Response) error {
 		said("%d %s", r.StatusCode, r.Reason)
 		return nil
@@ -155,8 +155,8 @@ func (o *callerOptions) run(ctx context.Context, out io.Writer) (err error) {
 }
 
 // localAddress is the address of this machine from which the gateway is reached.
-func localAddress(gateway string) (net.IP, error) {
-	c, err := net.Dial("udp", gateway)
+func localAddress(ctx context.Context, gateway string) (net.IP, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "udp", gateway)
 	if err != nil {
 		return nil, fmt.Errorf("--address: %w", err)
 	}

@@ -136,7 +136,7 @@ func (tx *txn) closeCall(r *CallRecord) error {
 // tellLeg tells the flows of a person what a leg cost. The person may have been
 // merged into the one at whom it is told.
 func (tx *txn) tellLeg(c *flowengine.LegEnded, at flowengine.PersonID, until time.Time) error {
-	_, err := tx.told(at, c.Origin.Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
+	return tx.told(at, c.Origin.Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
 		b := record.AppendBytes(nil, 1, at[:])
 		b = record.AppendTime(b, 2, until)
 		b = record.AppendString(b, 3, c.ID)
@@ -144,7 +144,6 @@ func (tx *txn) tellLeg(c *flowengine.LegEnded, at flowengine.PersonID, until tim
 		b = record.AppendNested(b, 5, func(b []byte) []byte { return flowengine.AppendCharge(b, &c.Charge) })
 		return &relay{Target: at.Shard(), Kind: relayLeg, Body: b}
 	})
-	return err
 }
 
 func (tx *txn) receiveLeg(body []byte) error {

@@ -169,10 +169,9 @@ func (rt *Runtime) tellCall(n callNews, done func(error)) {
 }
 
 func (tx *txn) tellCall(n *callNews, at flowengine.PersonID, until time.Time) error {
-	_, err := tx.told(at, n.origin.Person, until, n.cause(), func(at flowengine.PersonID, until time.Time) *relay {
+	return tx.told(at, n.origin.Person, until, n.cause(), func(at flowengine.PersonID, until time.Time) *relay {
 		return &relay{Target: at.Shard(), Kind: relayCall, Body: n.append(at, until)}
 	})
-	return err
 }
 
 func (n *callNews) cause() flowengine.Cause {

@@ -167,7 +167,7 @@ func (tx *txn) followed(l *Link, at time.Time) error {
 // tellClick lets the flows of a person know of a click. The person may have been
 // merged into the one at whom it is told.
 func (tx *txn) tellClick(c *flowengine.Click, at flowengine.PersonID, until time.Time) error {
-	_, err := tx.told(at, c.Origin.Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
+	return tx.told(at, c.Origin.Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
 		b := record.AppendBytes(nil, 1, at[:])
 		b = record.AppendTime(b, 2, until)
 		b = record.AppendUint(b, 3, uint64(c.Link))
@@ -178,7 +178,6 @@ func (tx *txn) tellClick(c *flowengine.Click, at flowengine.PersonID, until time
 		b = record.AppendBool(b, 9, c.Mail)
 		return &relay{Target: at.Shard(), Kind: relayClick, Body: flowengine.AppendData(b, 8, c.Data)}
 	})
-	return err
 }
 
 func (tx *txn) receiveClick(body []byte) error {

@@ -229,11 +229,10 @@ func (l *Link) count(at time.Time) {
 // tellMail lets a person's flows know what was done with a mail. The person may have
 // been merged into the one at whom it is told.
 func (tx *txn) tellMail(c flowengine.Cause, at flowengine.PersonID, until time.Time) error {
-	_, err := tx.told(at, mailOrigin(c).Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
+	return tx.told(at, mailOrigin(c).Person, until, c, func(at flowengine.PersonID, until time.Time) *relay {
 		b := record.AppendTime(record.AppendBytes(nil, mailAt, at[:]), mailUntil, until)
 		return &relay{Target: at.Shard(), Kind: relayMail, Body: appendMailCause(b, c)}
 	})
-	return err
 }
 
 func mailOrigin(c flowengine.Cause) *flowengine.Origin {

@@ -313,10 +313,10 @@ func (tx *txn) resolve(m *member) (*member, error) {
 // told lets a cause that names a person by a message's origin act on the person,
 // or on the one into whom the person was merged. A cause that comes there before
 // the person did waits; body makes the relay that it waits as.
-func (tx *txn) told(at flowengine.PersonID, origin flowengine.PersonID, until time.Time, c flowengine.Cause, later func(at flowengine.PersonID, until time.Time) *relay) (*flowengine.Result, error) {
+func (tx *txn) told(at flowengine.PersonID, origin flowengine.PersonID, until time.Time, c flowengine.Cause, later func(at flowengine.PersonID, until time.Time) *relay) error {
 	m, err := tx.member(at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if until.IsZero() {
 		until = tx.now.Add(notYetMost)
@@ -326,11 +326,11 @@ func (tx *txn) told(at flowengine.PersonID, origin flowengine.PersonID, until ti
 		tx.post(later(m.leads, until), tx.now)
 	case !m.exists:
 	case at == origin || slices.Contains(m.person.Merged, origin):
-		return tx.step(m, c), nil
+		tx.step(m, c)
 	case tx.now.Before(until):
 		tx.post(later(at, until), tx.now.Add(notYet))
 	}
-	return nil, nil
+	return nil
 }
 
 func (g *merger) append(b []byte) []byte {

@@ -306,11 +306,10 @@ func (x *expected) note(d *Delivery) {
 // tellReport lets the flows of a person know of a delivery report. The person may
 // have been merged into the one at whom it is told.
 func (tx *txn) tellReport(r *flowengine.Report, at flowengine.PersonID, until time.Time) error {
-	_, err := tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+	return tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
 		body := record.AppendTime(appendReport(nil, r), 9, until)
 		return &relay{Target: at.Shard(), Kind: relayReport, Body: record.AppendBytes(body, 10, at[:])}
 	})
-	return err
 }
 
 func appendReport(b []byte, r *flowengine.Report) []byte {

@@ -260,11 +260,10 @@ func (tx *txn) tellFlows(m *Message, o Outcome) (owed flowengine.Charge, err err
 // tellOutcome lets the flows of a person know what became of a message. The person
 // may have been merged into the one at whom it is told.
 func (tx *txn) tellOutcome(r *flowengine.SendResult, at flowengine.PersonID, until time.Time) error {
-	_, err := tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
+	return tx.told(at, r.Origin.Person, until, r, func(at flowengine.PersonID, until time.Time) *relay {
 		body := record.AppendBytes(nil, resAt, at[:])
 		return &relay{Target: at.Shard(), Kind: relayResult, Body: appendResult(record.AppendTime(body, resUntil, until), r)}
 	})
-	return err
 }
 
 const (

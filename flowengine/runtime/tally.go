@@ -401,7 +401,7 @@ func decodeTally(b []byte) (*Tally, error) {
 				case 10:
 					c.Clickers = f.Uint
 				default:
-					if i := int(f.Num) - countMail; i >= 0 && i < len(c.mail()) {
+					if i := f.Num - countMail; i >= 0 && i < len(c.mail()) {
 						*c.mail()[i] = f.Uint
 					}
 				}
