@@ -37,6 +37,9 @@ type placed struct {
 	leave func()
 }
 
+// NetConn is the connection itself, as a TLS connection gives it too.
+func (c *placed) NetConn() net.Conn { return c.Conn }
+
 func (c *placed) Close() error {
 	c.leave()
 	return c.Conn.Close()

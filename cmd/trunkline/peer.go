@@ -13,6 +13,9 @@ type peerKey struct{}
 
 // withPeer notes which user of the system has opened a connection.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = outer.NetConn()
+	}
 	if u, ok := c.(*net.UnixConn); ok {
 		return context.WithValue(ctx, peerKey{}, peerName(u))
 	}

@@ -46,6 +46,7 @@ up, after --for, or with Ctrl-C.`,
 			if s := os.Getenv("TRUNKLINE_SIP_PASSWORD"); s != "" {
 				o.password = s
 			}
+			sip.SetDefaultLogger(slog.New(slog.DiscardHandler))
 			return o.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
@@ -172,7 +173,6 @@ type sipPhone struct {
 
 func newSIPPhone(local net.IP, number string) (*sipPhone, error) {
 	quiet := slog.New(slog.DiscardHandler)
-	sip.SetDefaultLogger(quiet)
 	agent, err := sipgo.NewUA(sipgo.WithUserAgent(number), sipgo.WithUserAgentHostname(local.String()))
 	if err != nil {
 		return nil, err

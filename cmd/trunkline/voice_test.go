@@ -135,12 +135,12 @@ numbers: [{number: "38591000003", channel: voice}]
 		"tariffs/voice.csv":  "channel,direction,prefix,currency,price,setup,min_s,increment_s,valid_from\nvoice,outbound,385,EUR,0.60,0.01,30,10,2020-01-01\n",
 	})
 	s.writeTone("prompts/hello.wav", 16000, 440, 1)
-	s.writeTone("prompts/ask.wav", 44100, 880, 30)
+	s.writeTone("prompts/ask.wav", 44100, 880, 6)
 	d := runInside(t, source{s.config})
 	heard := filepath.Join(t.TempDir(), "heard.wav")
 	var said bytes.Buffer
 	p := &softphone{
-		server: d.voice.edge.Addresses()[0].String(), from: "385911", to: "38591000003", digits: "42", after: 3 * time.Second,
+		server: d.voice.edge.Addresses()[0].String(), from: "385911", to: "38591000003", digits: "42", after: 5 * time.Second,
 		longest: patience, record: heard, out: &said,
 	}
 	if err := p.run(t.Context()); err != nil {

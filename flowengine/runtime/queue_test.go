@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,11 +29,14 @@ func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		w := start(t, store, Options{}, shoeSize)
-		answers := map[string]Outcome{}
-		sent := map[string]int{}
+		var mu sync.Mutex
+		answers := map[string]Outcome{} // under mu
+		sent := map[string]int{}        // under mu
 		w.rt.Register(channelEmail, senderFunc(func(m *Message, done func(Outcome)) {
+			mu.Lock()
 			sent[m.ID]++
 			o, ok := answers[m.ID]
+			mu.Unlock()
 			if !ok {
 				o = Outcome{Fate: FateRetry, After: time.Hour, Code: "451 4.3.0", Trail: &Attempt{Host: "mx.b.example", Reply: fmt.Sprint("later ", m.Attempt)}}
 			}
