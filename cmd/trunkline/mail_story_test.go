@@ -252,7 +252,7 @@ email:
 		opens, clickers, machines := sum()
 		return opens == opened && clickers == opened && machines == sent
 	})
-	if stats := s.must("flow", "stats", "timing"); !strings.Contains(stats, "OPEN RATE") || !strings.Contains(stats, "after_2") || !strings.Contains(stats, "100.00 %") && !strings.Contains(stats, "0.00 %") {
+	if stats := s.must("flow", "stats", "timing"); !strings.Contains(stats, "OPEN RATE") || !strings.Contains(stats, "after_2") || !strings.Contains(stats, " %") {
 		t.Errorf("the comparison:\n%s", stats)
 	}
 	if results := s.must("flow", "results", "timing"); !strings.Contains(results, "goal read") {
