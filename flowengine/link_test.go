@@ -104,6 +104,7 @@ func FuzzReplaceURLs(f *testing.F) {
 	f.Add("See https://a.example/x, or (http://b.example/(y)).")
 	f.Add(keepBegins + "https://a.example" + keepEnds)
 	f.Add("https://" + strings.Repeat(")", 100))
+	f.Add("\xef" + keepEnds + "\xb7\x91") // a mark around a mark
 	f.Fuzz(func(t *testing.T, text string) {
 		same := replaceURLs(text, func(url string) string {
 			if !strings.HasPrefix(strings.ToLower(url), "http") {

@@ -24,14 +24,14 @@ var keepMarks = strings.NewReplacer(keepBegins, "", keepEnds, "")
 
 // keepAsIs is the filter no_shorten: what goes through it is not shortened, such
 // as a link for unsubscribing (rule U1).
-func keepAsIs(s string) string { return keepBegins + keepMarks.Replace(s) + keepEnds }
+func keepAsIs(s string) string { return keepBegins + withoutMarks(s) + keepEnds }
 
 // withoutMarks removes what the filter no_shorten left.
 func withoutMarks(s string) string {
 	if !strings.Contains(s, keepBegins) && !strings.Contains(s, keepEnds) {
 		return s
 	}
-	return keepMarks.Replace(s)
+	return keepMarks.Replace(strings.ToValidUTF8(s, "\uFFFD")) // or octets around a mark would make another one
 }
 
 // replaceURLs puts short(url) in place of every http and https URL of a text but
