@@ -58,8 +58,8 @@ func (rt *Runtime) nameRecipients(ctx context.Context, id string, refs []string)
 		ex := rt.owner(who.shard())
 		keys[ex] = append(keys[ex], namedKey(flow, who))
 	}
-	for ex, all := range keys {
-		for len(all) > 0 {
+	for _, ex := range rt.executors { // in order, which can be repeated
+		for all := keys[ex]; len(all) > 0; {
 			page := all[:min(namedMost, len(all))]
 			all = all[len(page):]
 			fresh := uint64(0)

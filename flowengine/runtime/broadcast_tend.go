@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"trunkline/flowengine"
@@ -44,6 +45,7 @@ func (rt *Runtime) tend(ctx context.Context) {
 	}
 	loaded := slices.Collect(maps.Values(g.broadcasts))
 	g.mu.Unlock()
+	slices.SortFunc(loaded, func(a, b *broadcastRecord) int { return strings.Compare(a.id, b.id) })
 	start = append(start, rt.askedFor()...)
 	slices.Sort(start)
 	for _, id := range slices.Compact(start) {
