@@ -103,6 +103,7 @@ type conn struct {
 	// by edge.mu.
 	parting, busy bool
 	closed        atomic.Bool
+	hasty         atomic.Bool // only what has come already is wanted
 
 	writing sync.Mutex
 	replies []byte // written when the peer is waited for: those to pipelined commands go out together
@@ -116,6 +117,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	if c.quit.Load() {
 		return 0, io.EOF
 	}
+	if c.hasty.Load() {
+		return 0, errNotYet
+	}
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
@@ -128,6 +132,16 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// errNotYet is the answer to who wants what has come already, and there is no more of it.
+// It is temporary, so that TLS goes on after it.
+var errNotYet error = notYet{}
+
+type notYet struct{}
+
+func (notYet) Error() string   { return "nothing more has come yet" }
+func (notYet) Timeout() bool   { return true }
+func (notYet) Temporary() bool { return true }
 
 // rewritten are answers of go-smtp that RFC 5321 §4.2.3 and §4.1.1.11 have other
 // codes for. Behind STARTTLS they pass as they are, encrypted: the enhanced code is

@@ -222,6 +222,9 @@ func ownError(err error) error {
 // clean makes valid UTF-8 of a text, without controls other than line breaks and
 // tabs (NUL and escapes among them), and at most most octets.
 func clean(s string, most int) string {
+	if len(s) <= most && plain(s) {
+		return s
+	}
 	s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' {
@@ -236,4 +239,14 @@ func clean(s string, most int) string {
 		most--
 	}
 	return s[:most]
+}
+
+// plain tells whether a text is printable ASCII, with line breaks and tabs, as most are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < ' ' || c > '~') && c != '\n' && c != '\t' && c != '\r' {
+			return false
+		}
+	}
+	return true
 }

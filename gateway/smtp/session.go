@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -138,7 +139,7 @@ func (s *session) Data(r io.Reader) error {
 	s.mu.Lock()
 	t := s.transaction
 	s.mu.Unlock()
-	in := newContent(r)
+	in := newContent(r, s.conn)
 	check := s.examine(&t)
 	if check != nil {
 		in.copied = check
@@ -268,56 +269,98 @@ func (s *session) Logout() error { return nil }
 // content is a message as it comes from the peer. Its first error stays.
 type content struct {
 	r       io.Reader
-	chunked bool // BDAT: its length is told, so a bare LF moves no border
+	conn    *conn // that it comes over; nil: each octet is waited for
+	chunked bool  // BDAT: its length is told, so a bare LF moves no border
 	prior   byte
-	one     [1]byte
 	copied  io.Writer // gets what is read; nil: nobody wants it
 	err     error
 }
 
-func newContent(r io.Reader) *content {
-	c := &content{r: r}
+func newContent(r io.Reader, from *conn) *content {
+	c := &content{r: r, conn: from}
 	if _, c.chunked = r.(*io.PipeReader); c.chunked {
 		c.r = bufio.NewReader(r)
 	}
 	return c
 }
 
-// Read implements io.Reader. It goes octet by octet: go-smtp's reader fills what it is
-// given, and after a bare CR the peer may wait for an answer.
+// Read implements io.Reader.
 func (c *content) Read(b []byte) (n int, err error) {
 	if c.copied != nil {
 		defer func() { _, _ = c.copied.Write(b[:n]) }()
 	}
 	if c.chunked {
 		n, err = c.r.Read(b)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			c.err = err
 		}
 		return n, err
 	}
-	for n < len(b) {
-		if c.err != nil {
-			return n, c.err
-		}
-		k, err := c.r.Read(c.one[:])
-		if k == 1 {
-			o := c.one[0]
-			if (o == '\n') != (c.prior == '\r') {
-				c.err = errNewline
-				return n, c.err
-			}
-			b[n], c.prior = o, o
+	if c.err != nil || len(b) == 0 {
+		return 0, c.err
+	}
+	n, err = c.arrived(b)
+	if good, ok := c.inOrder(b[:n]); !ok {
+		c.err = errNewline
+		return good, c.err
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	return n, err
+}
+
+// arrived reads what has come, at least one octet. go-smtp's reader fills what it is given,
+// and after a bare CR the peer may wait for an answer: so one octet is waited for, and
+// of what came with it no more is asked for than there is.
+func (c *content) arrived(b []byte) (n int, err error) {
+	n, err = c.there(b)
+	for n == 0 && errors.Is(err, errNotYet) { // octets that go-smtp takes away, such as a doubled dot, are none
+		if n, err = c.r.Read(b[:1]); n == 1 && err == nil && len(b) > 1 {
+			n, err = c.there(b[1:])
 			n++
 		}
-		switch {
-		case err == io.EOF:
-			return n, io.EOF
-		case err != nil:
-			c.err = err
-		}
 	}
-	return n, nil
+	if errors.Is(err, errNotYet) {
+		err = nil
+	}
+	return n, err
+}
+
+// there reads what has come already, and nothing is waited for.
+func (c *content) there(b []byte) (int, error) {
+	if c.conn == nil {
+		return 0, errNotYet
+	}
+	c.conn.hasty.Store(true)
+	defer c.conn.hasty.Store(false)
+	return c.r.Read(b)
+}
+
+// inOrder finds the first CR or LF that stands alone; good is how much is before it.
+func (c *content) inOrder(b []byte) (good int, ok bool) {
+	for i := 0; i < len(b); {
+		if c.prior != '\r' { // on to the next one that matters
+			k := bytes.IndexByte(b[i:], '\r')
+			if k < 0 {
+				k = len(b) - i
+			}
+			if lf := bytes.IndexByte(b[i:i+k], '\n'); lf >= 0 {
+				return i + lf, false
+			}
+			if i += k; i < len(b) {
+				c.prior = '\r'
+				i++
+			}
+			continue
+		}
+		if b[i] != '\n' {
+			return i, false
+		}
+		c.prior = '\n'
+		i++
+	}
+	return len(b), true
 }
 
 var _ net.Conn = (*conn)(nil)

@@ -1,20 +1,15 @@
 package outbound
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
-
-	"github.com/emersion/go-msgauth/dkim"
 )
 
 // Key is one key that mail of a domain is signed with (RFC 6376, RFC 8463).
@@ -88,97 +83,4 @@ func (k *Key) Record() (name, text string, err error) {
 		der, err := x509.MarshalPKIXPublicKey(public)
 		return name, "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(der), err
 	}
-}
-
-// signer signs mail of one domain.
-type signer struct {
-	domain string
-	keys   []signingKey
-}
-
-type signingKey struct {
-	options dkim.SignOptions
-	begins  time.Time
-	kind    string // rsa or ed25519
-}
-
-// signedFields are those that a signature covers, where a message has them (RFC 6376
-// §5.4.1); those of one-click unsubscription have to be among them (RFC 8058 §4).
-var signedFields = []string{
-	"From", "To", "Reply-To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version", "Content-Type",
-	"Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID", "Auto-Submitted",
-}
-
-func newSigner(d *Domain) (*signer, error) {
-	name, err := ASCII(d.Domain)
-	if err != nil {
-		return nil, err
-	}
-	s := &signer{domain: name}
-	for i := range d.DKIM {
-		k := &d.DKIM[i]
-		key, err := readKey(k.File)
-		if err != nil {
-			return nil, err
-		}
-		out := signingKey{kind: "rsa", options: dkim.SignOptions{
-			Domain: name, Selector: k.Selector, Signer: key, Hash: crypto.SHA256, HeaderKeys: signedFields,
-			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
-		}}
-		if _, is := key.(ed25519.PrivateKey); is {
-			out.kind = "ed25519"
-		}
-		if k.Begins != "" {
-			if out.begins, err = time.Parse(time.DateOnly, k.Begins); err != nil {
-				return nil, err
-			}
-		}
-		s.keys = append(s.keys, out)
-	}
-	return s, nil
-}
-
-// current are the keys that sign at a time: of each kind the one that began last.
-func (s *signer) current(now time.Time) (all []*signingKey) {
-	for _, kind := range [...]string{"ed25519", "rsa"} { // who knows one only reads the one next to the message
-		var newest *signingKey
-		for i := range s.keys {
-			k := &s.keys[i]
-			if k.kind == kind && !k.begins.After(now) && (newest == nil || !k.begins.Before(newest.begins)) {
-				newest = k
-			}
-		}
-		if newest != nil {
-			all = append(all, newest)
-		}
-	}
-	return all
-}
-
-// errNoHeader: a message cannot be signed that has no end of its header.
-var errNoHeader = errors.New("the message has no end of its header")
-
-// sign puts a signature of each current key in front of a normalised message.
-func (s *signer) sign(msg []byte, now time.Time) ([]byte, error) {
-	keys := s.current(now)
-	if len(keys) == 0 {
-		return msg, nil
-	}
-	if !bytes.Contains(msg, []byte("\r\n\r\n")) {
-		return nil, errNoHeader
-	}
-	var head strings.Builder
-	for _, k := range keys {
-		one, err := dkim.NewSigner(&k.options)
-		if err != nil {
-			return nil, err
-		}
-		_, err = one.Write(msg)
-		if err = errors.Join(err, one.Close()); err != nil {
-			return nil, fmt.Errorf("DKIM: %w", err)
-		}
-		head.WriteString(one.Signature())
-	}
-	out := make([]byte, 0, head.Len()+len(msg))
-	return append(append(out, head.String()...), msg...), nil
 }
