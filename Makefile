@@ -81,6 +81,10 @@ soak: build ## ten minutes at half load: memory stays flat
 crash: build ## kill -9 under load, thirty times: nothing acknowledged is lost
 	go run ./cmd/harness crash
 
+.PHONY: crash-calls
+crash-calls: build ## kill -9 during 500 calls, five times: every answered leg is on record, none is billed beyond, no peer is left
+	go run ./cmd/harness crash-calls
+
 .PHONY: bench-mail
 bench-mail: build peers ## mails per second in and out, beside Postfix in the same run
 	go run ./cmd/harness bench-mail

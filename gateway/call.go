@@ -83,6 +83,8 @@ type Caller interface {
 	// Start makes a call; see OutboundCall. It answers done exactly once. ctx ends when
 	// the daemon stops.
 	Start(ctx context.Context, c OutboundCall, done func(StartResult))
+	// Bury hangs up a leg that a former process has left, by the Trace in its record.
+	Bury(trunk, trace string)
 }
 
 // OutboundCall is a call that a flow asks for: a Task of ivr.KindStartCall. Its
@@ -133,6 +135,10 @@ type CallRecord struct {
 
 	Codec   string
 	Quality CallQuality
+
+	// Trace is by what a leg that is not Final is hung up once the process is gone
+	// which holds it. What it says is the edge's own affair.
+	Trace string
 }
 
 // CallQuality is how a leg sounded to us.

@@ -4,6 +4,7 @@
 //
 //	harness bench-smpp    durable keyword round trips per second, beside Kannel
 //	harness crash         kill -9 under load, then account for every message
+//	harness crash-calls   kill -9 while calls stand, then account for every leg
 //	harness bench-timers  a million persons who wait in a flow
 //	harness soak          memory under half load
 //	harness bench-flow    durable steps through a flow, audiences, triggers
@@ -39,6 +40,7 @@ type runner func(context.Context) error
 var commands = []command{
 	{"bench-smpp", true, keywordFlow, benchSMPP},
 	{"crash", true, keywordFlow, crash},
+	{"crash-calls", true, keywordFlow, crashCalls},
 	{"bench-timers", true, waitingFlow, benchTimers},
 	{"soak", true, keywordFlow, soak},
 	{"bench-flow", false, "", benchFlow},

@@ -126,13 +126,18 @@ func (p *softphone) run(ctx context.Context) (err error) {
 
 // edge is an edge of our own, with the daemon as its one trunk; h takes its calls.
 func (p *softphone) edge(own netip.Addr, h sip.Handler) (*sip.Edge, error) {
+	return p.edgeFor(own, h, 1)
+}
+
+// edgeFor is an edge for so many calls at once.
+func (p *softphone) edgeFor(own netip.Addr, h sip.Handler, calls int) (*sip.Edge, error) {
 	config := sip.Config{
 		Listen:   []sip.Listener{{Address: netip.AddrPortFrom(own, 0).String(), Transport: sip.UDP}},
-		MaxCalls: 1, MaxDelay: time.Second, MaxMessage: 32768, SourceRate: 1000, MaxConnections: 1, MaxConnectionsPerAddress: 1,
+		MaxCalls: calls, MaxDelay: time.Second, MaxMessage: 32768, SourceRate: 1000, MaxConnections: 1, MaxConnectionsPerAddress: 1,
 		IdleTimeout: time.Minute, UserAgent: "trunkline call",
 	}
 	trunk := sip.Trunk{
-		Name: "daemon", Connect: []string{p.server}, Transport: sip.UDP, Limits: sip.Limits{Calls: 1},
+		Name: "daemon", Connect: []string{p.server}, Transport: sip.UDP, Limits: sip.Limits{Calls: calls},
 		CallerID: sip.CallerID{Trust: "from", Format: "plain"}, Routes: []sip.Route{{}}, Ping: sip.Ping{DownAfter: 1, UpAfter: 1},
 		SessionExpires: 30 * time.Minute, MinSE: 90 * time.Second, Reliable: "supported", Transfer: "refuse", RingTimeout: time.Minute,
 		MaxDuration: p.longest + time.Minute, Symmetric: true,

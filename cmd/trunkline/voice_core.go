@@ -43,7 +43,7 @@ func (c core) CallRecord(r gateway.CallRecord, done func(error)) {
 		Call: r.Call, Leg: r.Leg, Origin: originOf(r.Ref), Outbound: r.Outbound, Trunk: r.Trunk, From: r.From, To: r.To,
 		Setup: r.Setup, Alerting: r.Alerting, Answered: r.Answered, Ended: r.Ended, Final: r.Final,
 		Status: uint16(max(0, min(r.Status, 999))), Cause: r.Cause, By: r.By, Detail: r.Detail,
-		Codec: r.Codec, MOS: uint16(100 * r.Quality.MOS), Lost: uint16(10_000 * max(0, min(r.Quality.Lost, 1))), Jitter: r.Quality.Jitter,
+		Codec: r.Codec, MOS: uint16(100 * r.Quality.MOS), Lost: uint16(10_000 * max(0, min(r.Quality.Lost, 1))), Jitter: r.Quality.Jitter, Trace: r.Trace,
 	}, func(err error) { done(callError(err)) })
 }
 
@@ -97,6 +97,9 @@ func (h callHost) Start(m *runtime.Message, t ivr.Task, done func(runtime.CallSt
 	})
 }
 
+// Bury implements runtime.Caller.
+func (h callHost) Bury(trunk, trace string) { h.caller.Bury(trunk, trace) }
+
 // noCalls is there when no voice edge is configured: calls fail, and say why.
 type noCalls struct{ rt *runtime.Runtime }
 
@@ -109,3 +112,6 @@ func (n noCalls) Do(t flowengine.CallTask) {
 func (n noCalls) Start(_ *runtime.Message, _ ivr.Task, done func(runtime.CallStart)) {
 	done(runtime.CallStart{Fate: runtime.FateRejected, Outcome: ivr.Outcome{Port: ivr.PortFailed, Code: "no_voice_edge", Over: true}, After: time.Second})
 }
+
+// Bury implements runtime.Caller: without an edge, peers notice by themselves.
+func (noCalls) Bury(string, string) {}

@@ -38,6 +38,13 @@ func phoneAt(t *testing.T, h sip.Handler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveEdgeOfTest(t, edge)
+	return edge.Addresses()[0].String()
+}
+
+// serveEdgeOfTest runs an edge until the test ends.
+func serveEdgeOfTest(t *testing.T, edge *sip.Edge) {
+	t.Helper()
 	if err := edge.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +52,6 @@ func phoneAt(t *testing.T, h sip.Handler) string {
 	var running sync.WaitGroup
 	running.Go(func() { _ = edge.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
-	return edge.Addresses()[0].String()
 }
 
 const hotline = `flow: hotline

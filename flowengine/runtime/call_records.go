@@ -44,6 +44,9 @@ type CallRecord struct {
 	flowengine.Charge
 	Billed time.Duration
 
+	// Trace is by what the leg is hung up after a crash; of one that is not Final.
+	Trace string
+
 	boot, executor uint32 // who kept it open
 	key            []byte // of a final one that was read: where it is
 }
@@ -122,6 +125,7 @@ func (tx *txn) keepCall(r *CallRecord) error {
 // closeCall prices a leg that is over, keeps its record, and lets the flow that
 // it was for know of the price (rules C3, C4).
 func (tx *txn) closeCall(r *CallRecord) error {
+	r.Trace = ""
 	r.Charge, r.Billed = tx.ex.rt.set.Load().LegCharge(r.Outbound, r.To, r.Answered, r.Ended)
 	tx.ex.callAt = max(tx.ex.callAt, tx.now.UnixMilli()) // readers follow the keys: none may come behind them
 	key := binary.BigEndian.AppendUint64(appendPrefix(nil, r.shard(), kindCall), uint64(tx.ex.callAt))
@@ -219,22 +223,33 @@ func (rt *Runtime) closeLostCalls() {
 }
 
 func (ex *executor) closeLostCalls() {
-	more := false
+	var lost []orphan
 	ex.submit(task{
 		name: "lost_call_records",
 		run: func(tx *txn) (err error) {
-			more, err = tx.closeLostCalls()
+			lost, err = tx.closeLostCalls()
 			return err
 		},
 		done: func(err error) {
-			if err == nil && more {
+			if err != nil {
+				return
+			}
+			if c := ex.rt.caller; c != nil {
+				for _, o := range lost {
+					c.Bury(o.trunk, o.trace)
+				}
+			}
+			if len(lost) >= lostShare {
 				ex.closeLostCalls()
 			}
 		},
 	})
 }
 
-func (tx *txn) closeLostCalls() (more bool, err error) {
+// orphan is a leg that for its peer stands until somebody hangs up.
+type orphan struct{ trunk, trace string }
+
+func (tx *txn) closeLostCalls() (orphans []orphan, err error) {
 	var lost []*CallRecord
 	for _, s := range tx.ex.shards {
 		var damaged error
@@ -249,7 +264,7 @@ func (tx *txn) closeLostCalls() (more bool, err error) {
 			return len(lost) < lostShare
 		})
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if damaged != nil { // it stays; the others are closed all the same
 			tx.ex.rt.log.Error("the record of a call that stood at the last end can't be read", "error", damaged)
@@ -263,13 +278,14 @@ func (tx *txn) closeLostCalls() (more bool, err error) {
 			r.Ended = last.at
 		}
 		r.Final, r.By, r.Detail = true, "us", DetailLost
+		orphans = append(orphans, orphan{r.Trunk, r.Trace})
 		tx.delete(openCallKey(r))
 		if err := tx.closeCall(r); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 	if len(lost) > 0 {
 		tx.ex.rt.log.Warn("calls were cut off by the end of the last process; their records are closed", "legs", len(lost))
 	}
-	return len(lost) >= lostShare, nil
+	return orphans, nil
 }

@@ -34,6 +34,7 @@ const (
 	callBilled
 	callBoot
 	callExecutor
+	callTrace
 )
 
 func (r *CallRecord) append(b []byte) []byte {
@@ -62,7 +63,8 @@ func (r *CallRecord) append(b []byte) []byte {
 	}
 	b = record.AppendInt(b, callBilled, int64(r.Billed))
 	b = record.AppendUint(b, callBoot, uint64(r.boot))
-	return record.AppendUint(b, callExecutor, uint64(r.executor))
+	b = record.AppendUint(b, callExecutor, uint64(r.executor))
+	return record.AppendString(b, callTrace, r.Trace)
 }
 
 func decodeCallRecord(b []byte) (*CallRecord, error) {
@@ -117,6 +119,8 @@ func decodeCallRecord(b []byte) (*CallRecord, error) {
 			r.boot = uint32(f.Uint)
 		case callExecutor:
 			r.executor = uint32(f.Uint)
+		case callTrace:
+			r.Trace = string(f.Bytes)
 		}
 		return err
 	})

@@ -214,7 +214,7 @@ func TestCallRecordRoundTrip(t *testing.T) {
 		Call: "c", Leg: 3, Origin: flowengine.Origin{Flow: "f", Version: 2, Element: "e", Number: 4, Seq: 5}, Outbound: true, Trunk: "t",
 		From: "1", To: "2", Setup: at, Alerting: at.Add(1e9), Answered: at.Add(2e9), Ended: at.Add(3e9), Final: true, Status: 200, Cause: 16,
 		By: "us", Detail: "cut_off", Codec: "PCMA", MOS: 432, Lost: 12, Jitter: 3 * time.Millisecond,
-		Charge: flowengine.Charge{Cost: 7, Currency: euro(t)}, Billed: time.Minute, boot: 8, executor: 1,
+		Charge: flowengine.Charge{Cost: 7, Currency: euro(t)}, Billed: time.Minute, Trace: "how", boot: 8, executor: 1,
 	}
 	got, err := decodeCallRecord(r.append(nil))
 	if err != nil || fmt.Sprintf("%+v", *got) != fmt.Sprintf("%+v", *r) {

@@ -35,6 +35,9 @@ type Caller interface {
 	Do(t flowengine.CallTask)
 	// Start makes a call, whose id is that of m; done is called exactly once.
 	Start(m *Message, t ivr.Task, done func(CallStart))
+	// Bury hangs up a leg that a former process has left, by its trunk and the Trace
+	// of its record.
+	Bury(trunk, trace string)
 }
 
 // CallStart is what came of one attempt to call somebody.

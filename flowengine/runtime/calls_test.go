@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -86,6 +87,9 @@ func (d *desk) answer(s CallStart) {
 	d.mu.Unlock()
 	done(s)
 }
+
+// Bury notes which legs of a former process are hung up.
+func (d *desk) Bury(trunk, trace string) { d.note("hung up " + trunk + " " + trace) }
 
 // operator is a world with a desk.
 type operator struct {
@@ -208,18 +212,25 @@ func TestNoTaskBeforeTheCommit(t *testing.T) {
 	})
 }
 
-// A call dies with its process: its run goes on through hung_up.
+// A call dies with its process: its run goes on through hung_up, and its legs are
+// hung up once.
 func TestRestartEndsCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		o := operate(t, store, hotline)
 		for i := range 20 {
-			_, err := o.call(fmt.Sprint("c", i), fmt.Sprint("38591", i), voiceNumber)
+			id := fmt.Sprint("c", i)
+			_, err := o.call(id, fmt.Sprint("38591", i), voiceNumber)
 			o.must(err)
+			o.keepCall(&CallRecord{Call: id, Trunk: "line", Answered: o.rt.now(), Ended: o.rt.now(), Trace: "trace of " + id})
 		}
 		o.must(o.stop())
 		o = operate(t, store, hotline)
 		synctest.Wait()
+		for i := range 20 {
+			expect(t, "hung up", strings.Count(o.desk.noted(), fmt.Sprintf("hung up line trace of c%d", i)) >= 1, true)
+		}
+		expect(t, "legs", strings.Count(o.desk.noted(), "hung up"), 20)
 		for i := range 20 {
 			p := o.person(fmt.Sprint("38591", i))
 			expect(t, "gone", p.Person.HasTag(flowengine.NewTag("gone")), true)

@@ -46,6 +46,7 @@ var (
 	causeFault     = Cause{By: Gateway, Code: 500, Q850: 41, Text: "Internal fault"}
 	causeMedia     = Cause{By: Gateway, Code: 488, Q850: 65, Text: "No common media"}
 	causeStopping  = Cause{By: Gateway, Code: 503, Q850: 38, Text: "The gateway stops"}
+	causeRestart   = Cause{By: Gateway, Code: 500, Q850: 41, Text: "The gateway was restarted"}
 	causeCancelled = Cause{By: Peer, Code: 487, Q850: 16, Text: "Cancelled"}
 )
 

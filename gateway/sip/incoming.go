@@ -406,6 +406,7 @@ func (l *Leg) hangup(c Cause) {
 
 // sayBye ends an answered call.
 func (l *Leg) sayBye(c Cause) {
+	l.confirm()
 	l.finish(c)
 	var extra [][2]string
 	if r := c.reason(); r != "" {

@@ -100,7 +100,9 @@ type (
 	}
 	// Answered says that an outgoing call was answered, or that our answer to an
 	// incoming one reached the caller. Media came before it.
-	Answered struct{}
+	Answered struct {
+		Trace string // of an outgoing call: see [Leg.Trace]
+	}
 	// Digit is one that the peer sent by INFO.
 	Digit struct {
 		Digit    byte // 0–9 * # A–D
@@ -139,6 +141,9 @@ func (l *Leg) EarlyMedia(local sdp.Local) { l.do(func() { l.progress(183, &local
 // Answer takes an incoming call. After EarlyMedia the same description is said
 // again, whatever local is.
 func (l *Leg) Answer(local sdp.Local) { l.do(func() { l.accept(local) }) }
+
+// Confirm acknowledges the answer to a call that was dialled with [Dial.Confirm].
+func (l *Leg) Confirm() { l.do(l.confirm) }
 
 // Reject refuses an incoming call, with a status of 300–699. Q.850 follows from
 // the status.

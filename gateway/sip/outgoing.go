@@ -27,6 +27,9 @@ type Dial struct {
 	Hops int
 	// Diverted is the number that passes the call on (Diversion, RFC 5806).
 	Diverted string
+	// Confirm says that the peer's answer is acknowledged by [Leg.Confirm], not
+	// before: the host has to write down first that it owes for a call.
+	Confirm bool
 }
 
 // Errors of Dial. The trunk is not even asked.
@@ -201,6 +204,7 @@ func (l *Leg) sendInvite(o *outgoing) {
 		b = l.appendIdentity(b, o.dial)
 	}
 	b = message.AppendBody(b, sdpType, o.offer)
+	l.confirm()
 	l.dropSettled()
 	l.outgoing = o
 	o.client = &client{edge: l.edge, branch: o.branch, method: "INVITE", path: o.via, data: b}
@@ -298,7 +302,9 @@ func (l *Leg) inviteAccepted(o *outgoing, m *message.Message, p path) {
 	}
 	o.ackTag = l.dialog.remoteTag
 	l.settled = o
-	l.sendAck(o)
+	if !o.first || !o.dial.Confirm || l.phase == over || err != nil {
+		l.sendAck(o)
+	}
 	if l.phase == over { // withdrawn too late
 		l.sayBye(l.byeCause)
 		return
@@ -329,7 +335,7 @@ func (l *Leg) inviteAccepted(o *outgoing, m *message.Message, p path) {
 	}
 	l.takeSession(m)
 	if o.first {
-		l.emit(Answered{})
+		l.emit(Answered{Trace: l.Trace()})
 	}
 	l.proceed()
 }
@@ -355,7 +361,16 @@ func (l *Leg) answeredAgain(o *outgoing, m *message.Message, p path) {
 		return
 	}
 	l.edge.metrics.repeated("in")
-	_ = o.ackTo.send(o.ack)
+	if o.ack != nil {
+		_ = o.ackTo.send(o.ack)
+	}
+}
+
+// confirm acknowledges an answer that has waited for it.
+func (l *Leg) confirm() {
+	if o := l.settled; o != nil && o.ack == nil {
+		l.sendAck(o)
+	}
 }
 
 // dropSettled forgets the INVITE that was answered last.

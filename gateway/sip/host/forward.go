@@ -104,7 +104,7 @@ func (c *call) try(lg *leg) {
 		d.next++
 		lg.attempt++
 		attempt := lg.attempt
-		dial := sip.Dial{Trunk: choice.Trunk, Called: d.request.To, Caller: lg.record.From, Local: lg.local(), MaxDuration: d.request.MaxTalk}
+		dial := sip.Dial{Trunk: choice.Trunk, Called: d.request.To, Caller: lg.record.From, Local: lg.local(), MaxDuration: d.request.MaxTalk, Confirm: true}
 		if caller := c.legs[ivr.Caller]; caller != nil && caller != lg {
 			dial.Diverted = caller.record.To
 		}

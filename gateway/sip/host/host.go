@@ -23,6 +23,7 @@ import (
 type Signalling interface {
 	Dial(d sip.Dial, sink func(sip.Event)) (*sip.Leg, error)
 	Choices(number string) []sip.Choice
+	Bury(trunk, trace string) error
 }
 
 // Options are what a host works with.
@@ -106,7 +107,7 @@ func (h *Host) Invited(l *sip.Leg) func(sip.Event) {
 		return nil
 	}
 	lg := c.newLeg(ivr.Caller)
-	lg.sip = l
+	lg.sip, lg.record.Trace = l, l.Trace()
 	lg.record.From, lg.record.To, lg.record.Trunk = digits(l.Caller), digits(l.Called), l.Trunk
 	lg.record.Setup = l.Received
 	if l.Withheld {
@@ -142,6 +143,16 @@ func (h *Host) Start(ctx context.Context, o gateway.OutboundCall, done func(gate
 	}
 	c.unhook = context.AfterFunc(ctx, func() { c.do(c.hangUpAll) })
 	c.do(func() { c.start(o, done) })
+}
+
+// Bury implements gateway.Caller.
+func (h *Host) Bury(trunk, trace string) {
+	if trace == "" { // of a version that kept none
+		return
+	}
+	if err := h.edge.Bury(trunk, trace); err != nil {
+		h.log.Warn("a call that the last process left could not be hung up", "trunk", trunk, "error", err)
+	}
 }
 
 // newCall makes a call and lists it; nil when there is one with the id.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -174,7 +175,7 @@ func (c *call) happened(lg *leg, attempt int, e sip.Event) {
 	case sip.Media:
 		c.agreed(lg, e)
 	case sip.Answered:
-		c.answered(lg)
+		c.answered(lg, e.Trace)
 	case sip.Digit:
 		if d, ok := dtmf.ParseDigit(e.Digit); ok {
 			lg.pressed(byte(d), true)
@@ -202,7 +203,7 @@ func (c *call) agreed(lg *leg, e sip.Media) {
 	}
 }
 
-func (c *call) answered(lg *leg) {
+func (c *call) answered(lg *leg, trace string) {
 	if lg.answered || lg.hung {
 		return
 	}
@@ -210,10 +211,41 @@ func (c *call) answered(lg *leg) {
 	if !lg.inbound() {
 		lg.record.Answered = time.Now()
 		lg.record.Status = 200
-		lg.keep(nil)
+		lg.record.Trace = trace
+		c.owe(lg)
 		c.talkBegins(lg)
 	}
 	c.handle(ivr.Answered{Leg: lg.number})
+}
+
+// owePatience is how long a peer waits to be told that the call stands; it asks
+// for 32 seconds (RFC 3261 §13.3.1.4).
+const owePatience = 10 * time.Second
+
+// owe keeps the record of a leg that we have made and that is answered now. The peer
+// is told that the call stands when that is durable: a crash loses no leg that
+// somebody charges for.
+func (c *call) owe(lg *leg) {
+	lg.keep(func(err error) {
+		c.do(func() {
+			switch {
+			case lg.over || lg.hung:
+			case err == nil:
+				lg.sip.Confirm()
+			case errors.Is(err, gateway.ErrOverload) && time.Since(lg.record.Answered) < owePatience:
+				time.AfterFunc(againFirst, func() {
+					c.do(func() {
+						if !lg.over { // an open record after the final one would stay
+							c.owe(lg)
+						}
+					})
+				})
+			default:
+				lg.detail = "store"
+				lg.end(ivr.CauseNormal)
+			}
+		})
+	})
 }
 
 // dialogEnded goes on with the next route, or ends the leg.
@@ -277,7 +309,7 @@ func (lg *leg) close(cause sip.Cause, answered bool) {
 		}
 		lg.cancel()
 	}
-	r.Final, r.Ended = true, time.Now()
+	r.Final, r.Ended, r.Trace = true, time.Now(), ""
 	if !answered {
 		r.Answered = time.Time{}
 	}
@@ -338,15 +370,11 @@ func (lg *leg) ref() gateway.CallRef {
 	return lg.call.ref
 }
 
-// keep lets the core keep the record as it is; done may be nil.
+// keep lets the core keep the record as it is.
 func (lg *leg) keep(done func(error)) {
 	r := lg.record
 	r.Ref, r.Ended = lg.ref(), time.Now()
-	if done != nil {
-		lg.call.host.options.Core.CallRecord(r, done)
-		return
-	}
-	lg.call.host.tell(func(done func(error)) { lg.call.host.options.Core.CallRecord(r, done) })
+	lg.call.host.options.Core.CallRecord(r, done)
 }
 
 // unanswered is why a leg did not come about.
