@@ -47,6 +47,7 @@ var commands = []command{
 	{"smuggling", true, mailedFlow, smuggling},
 	{"bench-mail", true, mailedFlow, benchMail},
 	{"torture", true, keywordFlow, torture},
+	{"bench-voice", true, heldFlow, benchVoice},
 	{"simulate", false, "", simulateWorlds},
 }
 
