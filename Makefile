@@ -89,6 +89,10 @@ crash-calls: build ## kill -9 during 500 calls, five times: every answered leg i
 bench-mail: build peers ## mails per second in and out, beside Postfix in the same run
 	go run ./cmd/harness bench-mail
 
+.PHONY: bench-voice
+bench-voice: build ## calls per second and at once, beside sipp and Kamailio in the same run
+	go run ./cmd/harness bench-voice
+
 .PHONY: smuggling
 smuggling: build ## what is known of SMTP smuggling, against the daemon and through what it sends
 	go run ./cmd/harness smuggling

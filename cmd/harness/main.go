@@ -9,6 +9,7 @@
 //	harness soak          memory under half load
 //	harness bench-flow    durable steps through a flow, audiences, triggers
 //	harness smuggling     SMTP smuggling and slipped-in commands, both directions
+//	harness bench-voice   calls per second beside sipp and Kamailio, and calls that sound well at once
 //	harness torture       messages of RFC 4475, each with the answer it has to get
 //	harness simulate      random worlds around the runtime: what must never be
 //
