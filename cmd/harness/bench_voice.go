@@ -72,7 +72,7 @@ func (b *voiceBench) run(ctx context.Context) error {
 		}
 	}
 	if b.wants("bridge") {
-		if f.bridged, err = b.most(ctx, "bridge", forwardNumber, false, 500, 250, 1500); err != nil {
+		if f.bridged, err = b.most(ctx, "bridge", deskLine, false, 500, 250, 1500); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,7 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 func (b *voiceBench) best(ctx context.Context, name, address string) (clean float64, err error) {
 	good, bad := 0, 0
 	for rate, tries := b.first, 0; tries < 7; tries++ {
-		r, err := b.sipp(ctx, address, rate, b.step, 6*time.Second)
+		r, err := b.sipp(ctx, address, rate, b.step)
 		if err != nil {
 			return 0, err
 		}
@@ -160,19 +160,19 @@ func (b *voiceBench) calls(ctx context.Context) (f callFigures, err error) {
 	if b.profile {
 		profiled := make(chan error, 1)
 		go func() { profiled <- s.profile(ctx, 5*time.Second, "harness.prof") }()
-		if _, err := b.sipp(ctx, sip, int(f.clean), 6*time.Second, 6*time.Second); err != nil {
+		if _, err := b.sipp(ctx, sip, int(f.clean), 6*time.Second); err != nil {
 			return f, err
 		}
 		if err := <-profiled; err != nil {
 			return f, err
 		}
 	}
-	half, err := b.sipp(ctx, sip, int(f.clean/2), b.step, 6*time.Second)
+	half, err := b.sipp(ctx, sip, int(f.clean/2), b.step)
 	if err != nil {
 		return f, err
 	}
 	f.post99 = half.post99
-	twice, err := b.sipp(ctx, sip, int(2*f.clean), 8*time.Second, 6*time.Second)
+	twice, err := b.sipp(ctx, sip, int(2*f.clean), 8*time.Second)
 	if err != nil {
 		return f, err
 	}

@@ -282,14 +282,6 @@ func (ph *telephone) tell(err error) {
 	}
 }
 
-// hangUp ends a call that the phone made.
-func (ph *telephone) hangUp(ctx context.Context) error {
-	ph.all.pace.remove(ph)
-	err := ph.ask(ctx, "BYE", "")
-	ph.all.forget(ph)
-	return err
-}
-
 func (p *phones) forget(ph *telephone) {
 	p.pace.remove(ph)
 	if port := ph.remote.Port(); port != 0 {

@@ -132,9 +132,8 @@ func (r *sippRun) clean() bool {
 	return r.failed == 0 && r.refused == 0 && r.calls > 0 && 100*r.retransmitted < r.calls && r.rate > 0.93*float64(r.asked)
 }
 
-// sipp makes calls to an address at a rate for a time; grace is what calls have then
-// to come to their end.
-func (b *voiceBench) sipp(ctx context.Context, to string, rate int, d, grace time.Duration) (*sippRun, error) {
+// sipp makes calls to an address at a rate for a time, and waits for their end.
+func (b *voiceBench) sipp(ctx context.Context, to string, rate int, d time.Duration) (*sippRun, error) {
 	b.runs++
 	dir := filepath.Join(b.dir, fmt.Sprintf("sipp-%d", b.runs))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -152,6 +151,7 @@ func (b *voiceBench) sipp(ctx context.Context, to string, rate int, d, grace tim
 			return nil, err
 		}
 	}
+	const grace = 6 * time.Second // for calls to come to their end
 	calls := int(float64(rate) * d.Seconds())
 	host, port, _ := strings.Cut(own, ":")
 	args := []string{

@@ -12,10 +12,10 @@ import (
 
 // Numbers of the calls.
 const (
-	voiceNumber   = "38591000003" // calls that are hung up at once
-	ivrNumber     = "38591000004" // callers hear prompts and press keys
-	forwardNumber = "38591000005" // callers are forwarded
-	phoneNumber   = "38593000000" // whom they are forwarded to; five more digits follow
+	voiceNumber = "38591000003" // calls that are hung up at once
+	ivrNumber   = "38591000004" // callers hear prompts and press keys
+	deskLine    = "38591000005" // callers are forwarded
+	deskNumber  = "38593000000" // whom they are forwarded to; five more digits follow
 )
 
 // heldFlow takes a call, plays to it, and waits until the caller hangs up.
@@ -50,9 +50,9 @@ settings: {reenter: true, indefinite: true}
 // forwardFlow connects the caller with a phone of its own.
 const forwardFlow = `flow: forward
 entries:
-  - {id: call, type: inbound_call, number: "` + forwardNumber + `", next: talk}
+  - {id: call, type: inbound_call, number: "` + deskLine + `", next: talk}
 elements:
-  talk: {type: forward_call, to: "` + phoneNumber + `{{ call.from | slice: -5, 5 }}", ringback: none, hang_up: true, on: {answered: stop, busy: stop, no_answer: stop, failed: stop, hung_up: stop}}
+  talk: {type: forward_call, to: "` + deskNumber + `{{ call.from | slice: -5, 5 }}", ringback: none, hang_up: true, on: {answered: stop, busy: stop, no_answer: stop, failed: stop, hung_up: stop}}
   stop: {type: exit}
 settings: {reenter: true, indefinite: true}
 `
@@ -87,8 +87,8 @@ func newVoiceSite(o *options, phones string) (*site, string, error) {
 	}
 	files := map[string]string{
 		"trunkline.yaml": fmt.Sprintf("data: data\nadmin: {listen: %q%s}\nlog: {level: warn}\n", s.admin, pprof) +
-			fmt.Sprintf(voiceMore, voiceNumber, ivrNumber, forwardNumber, sip),
-		"trunks/local.yaml": fmt.Sprintf("trunk: local\nconnect: [%q]\nfrom: [127.0.0.0/8]\nping: {interval: 0s}\nlimits: {calls: 100000}\nroutes: [{prefix: %q}]\n", phones, phoneNumber),
+			fmt.Sprintf(voiceMore, voiceNumber, ivrNumber, deskLine, sip),
+		"trunks/local.yaml": fmt.Sprintf("trunk: local\nconnect: [%q]\nfrom: [127.0.0.0/8]\nping: {interval: 0s}\nlimits: {calls: 100000}\nroutes: [{prefix: %q}]\n", phones, deskNumber),
 		"flows/flow.yaml":   heldFlow,
 		"flows/ivr.yaml":    menuFlow, "flows/forward.yaml": forwardFlow,
 		"prompts/low.ulaw": tone(440, 0.02, 30), "prompts/high.ulaw": tone(440, 0.5, 30),
