@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -30,6 +32,7 @@ type flowBench struct {
 	*options
 	people  int
 	seconds int
+	part    string
 	result  flowFigures
 }
 
@@ -47,6 +50,8 @@ func benchFlow(o *options) runner {
 	b := &flowBench{options: o}
 	o.flags.IntVar(&b.people, "people", 1_000_000, "persons of the audience")
 	o.flags.IntVar(&b.seconds, "seconds", 15, "length of each measurement under load")
+	o.flags.BoolVar(&o.profile, "profile", false, "write CPU profiles of an audience that enters and of a segment that is computed")
+	o.flags.StringVar(&b.part, "part", "", "only this part: steps, triggers or crowd; the figures of the others are 0")
 	return b.run
 }
 
@@ -55,9 +60,15 @@ func (b *flowBench) run(ctx context.Context) error {
 		return fmt.Errorf("-people is between 100 and %d, and -seconds at least 1", mostMessages)
 	}
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	parts := []flowPart{{"steps", b.steps}, {"triggers", b.triggers}, {"crowd", b.crowd}}
+	if b.part != "" {
+		if parts = slices.DeleteFunc(parts, func(p flowPart) bool { return p.name != b.part }); len(parts) == 0 {
+			return fmt.Errorf("-part is steps, triggers or crowd, not %q", b.part)
+		}
+	}
 	var problems []string
-	for _, part := range []func(context.Context, *tabwriter.Writer) ([]string, error){b.steps, b.triggers, b.crowd} {
-		found, err := part(ctx, t)
+	for _, part := range parts {
+		found, err := part.measure(ctx, t)
 		if err != nil {
 			return err
 		}
@@ -71,6 +82,12 @@ func (b *flowBench) run(ctx context.Context) error {
 	fmt.Printf("RESULT steps_per_s=%.0f p99_ms=%.1f fsync_per_s=%.0f txn_per_step_per_s=%.0f audience_1m_s=%.1f audience_rss_mb=%.0f audience_own_mb=%.0f segment_1m_s=%.1f trigger_ratio=%.2f\n",
 		r.steps, milliseconds(r.p99), r.fsync, r.single, r.audience.Seconds(), r.audienceGrowth, r.ownGrowth, r.segment.Seconds(), r.triggerRatio)
 	return failure(problems)
+}
+
+// flowPart is one of the measurements.
+type flowPart struct {
+	name    string
+	measure func(context.Context, *tabwriter.Writer) ([]string, error)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -243,7 +260,9 @@ func (b *flowBench) crowd(ctx context.Context, t *tabwriter.Writer) (problems []
 	}
 	everybody := audienceFlow("everybody", everybodyFits)
 	watch := newMemoryWatch()
-	entered, err := b.launch(ctx, h, "everybody", uint64(b.people), watch, everybody)
+	entered, err := b.profiled("audience", func() (time.Duration, error) {
+		return b.launch(ctx, h, "everybody", uint64(b.people), watch, everybody)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +270,7 @@ func (b *flowBench) crowd(ctx context.Context, t *tabwriter.Writer) (problems []
 	if err != nil {
 		return nil, err
 	}
-	joined, err := b.join(ctx, h)
+	joined, err := b.profiled("segment", func() (time.Duration, error) { return b.join(ctx, h) })
 	if err != nil {
 		return nil, err
 	}
@@ -262,9 +281,39 @@ func (b *flowBench) crowd(ctx context.Context, t *tabwriter.Writer) (problems []
 	fmt.Fprintf(t, "become known\t%.1f\t%.0f\t\t\n", made.Seconds(), perSecond(made))
 	fmt.Fprintf(t, "enter as an audience\t%.1f\t%.0f\tRSS %.0f MB at most, grown by %.0f MB after the first fifth\t≤ 90 s, flat\n", entered.Seconds(), perSecond(entered), watch.top(residentOf), r.audienceGrowth)
 	fmt.Fprintf(t, "\t\t\tof it own %.0f MB at most, grown by %.0f MB; the rest are pages of the store's files\t\n", watch.top(ownOf), r.ownGrowth)
+	fmt.Fprintf(t, "\t\t\tin use of that %.0f MB at most, grown by %.0f MB; the rest is what the collector leaves for later\t\n", watch.top(liveOf), watch.growth(liveOf))
+	if b.profile {
+		fmt.Println(watch.seen)
+	}
 	fmt.Fprintf(t, "a condition is evaluated on all\t%.1f\t%.0f\t\t\n", some.Seconds(), perSecond(some))
 	fmt.Fprintf(t, "all come into a segment\t%.1f\t%.0f\t\t≤ 15 s\n", joined.Seconds(), perSecond(joined))
 	return h.recount()
+}
+
+// profiled writes a CPU profile of work, and one of memory at its end, when that is wanted.
+func (b *flowBench) profiled(name string, work func() (time.Duration, error)) (time.Duration, error) {
+	if !b.profile {
+		return work()
+	}
+	f, err := os.Create(fmt.Sprintf("bench-flow-%s.prof", name))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return 0, err
+	}
+	defer pprof.StopCPUProfile()
+	took, err := work()
+	if err != nil {
+		return 0, err
+	}
+	heap, err := os.Create(fmt.Sprintf("bench-flow-%s.heap", name))
+	if err != nil {
+		return 0, err
+	}
+	defer heap.Close()
+	return took, pprof.WriteHeapProfile(heap)
 }
 
 // join publishes a segment, and waits until all are in it and it is computed.

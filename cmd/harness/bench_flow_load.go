@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -260,6 +261,7 @@ type memorySample struct {
 	done float64 // share of the work
 	rss  float64 // MB
 	own  float64 // of that, what the kernel can't take back as it can pages of the store's files
+	live float64 // of that, what is in use: the rest is garbage, and room for some
 }
 
 func newMemoryWatch() *memoryWatch { return new(memoryWatch) }
@@ -271,7 +273,9 @@ func (w *memoryWatch) see(done float64) {
 	}
 	w.last = time.Now()
 	u := usageOf(os.Getpid())
-	w.seen = append(w.seen, memorySample{done, megabytes(u.rss), megabytes(u.anon)})
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	w.seen = append(w.seen, memorySample{done, megabytes(u.rss), megabytes(u.anon), float64(live[0].Value.Uint64()) / (1 << 20)})
 }
 
 // growth is by how much memory has grown at most since a fifth of the work was done.
@@ -298,3 +302,4 @@ func (w *memoryWatch) top(of func(memorySample) float64) (most float64) {
 
 func residentOf(s memorySample) float64 { return s.rss }
 func ownOf(s memorySample) float64      { return s.own }
+func liveOf(s memorySample) float64     { return s.live }

@@ -38,7 +38,7 @@ func Audit(store storage.Reader, each func(*Profile) []string) (problems []strin
 type shardAudit struct {
 	timers map[string]bool
 	active map[string]bool
-	rows   map[sending]int // messages in the outbox
+	rows   map[sending]int // messages in the outbox, or held while their broadcast is paused
 	shard  flowengine.Shard
 	key    []byte // buffer
 }
@@ -93,7 +93,7 @@ func (a *shardAudit) readQueues(store storage.Reader) (problems []string, err er
 		return nil, err
 	}
 	ids := map[string]bool{}
-	err = a.scanQueue(store, kindOutbox, &problems, func(_, value []byte) error {
+	row := func(_, value []byte) error {
 		m, err := decodeMessage(value)
 		if err != nil || m.Relay != nil || m.Deferred != nil || m.Receipt != nil {
 			return err
@@ -106,8 +106,16 @@ func (a *shardAudit) readQueues(store storage.Reader) (problems []string, err er
 			a.rows[sending{o.Person, o.Flow, o.Number, o.Element}]++
 		}
 		return nil
+	}
+	if err := a.scanQueue(store, kindOutbox, &problems, row); err != nil {
+		return nil, err
+	}
+	var damaged error
+	err = store.Scan(appendPrefix(nil, a.shard, kindHeld), nil, func(key, value []byte) bool {
+		damaged = row(key, value)
+		return damaged == nil
 	})
-	if err != nil {
+	if err = firstError(err, damaged); err != nil {
 		return nil, err
 	}
 	err = store.Scan(appendPrefix(nil, a.shard, kindActive), nil, func(key, _ []byte) bool {

@@ -45,6 +45,7 @@ type dueShard struct {
 	pending []*dueEntry          // sorted by key, latest first
 	known   map[string]*dueEntry // pending and taken ones, by key
 	coming  map[string]bool      // put, but not durable yet, by key; true: removed meanwhile
+	most    int                  // of coming, since it was last made
 	bound   []byte
 	wake    int64  // when the store has to be read again, Unix ms
 	cursor  []byte // low-water mark as last stored
@@ -165,8 +166,7 @@ func (q *dueQueue) fill(d *dueShard, now time.Time) error {
 // in memory are left to the store.
 func (q *dueQueue) add(s flowengine.Shard, e *dueEntry) {
 	d, key := q.shards[s], e.key
-	removed := d.coming[string(key)]
-	delete(d.coming, string(key))
+	removed := d.came(key)
 	if removed || bytes.Compare(key, d.bound) >= 0 || d.known[string(key)] != nil {
 		return
 	}
@@ -181,6 +181,19 @@ func (q *dueQueue) add(s flowengine.Shard, e *dueEntry) {
 	i, _ := slices.BinarySearchFunc(d.pending, key, func(x *dueEntry, k []byte) int { return bytes.Compare(k, x.key) })
 	d.pending = slices.Insert(d.pending, i, e)
 	heap.Fix(&q.heads, d.index)
+}
+
+// came notes that an entry is durable, and tells whether it was removed meanwhile.
+// The room that many at once have taken is given back: a job that goes through all
+// shards would leave it behind in each of them.
+func (d *dueShard) came(key []byte) (removed bool) {
+	d.most = max(d.most, len(d.coming))
+	removed = d.coming[string(key)]
+	delete(d.coming, string(key))
+	if len(d.coming) == 0 && d.most > duePage {
+		d.coming, d.most = map[string]bool{}, 0
+	}
+	return removed
 }
 
 // shed forgets the later half of what is pending, which the store still has.
