@@ -67,7 +67,7 @@ func TestPartOfAMessageIsCharged(t *testing.T) {
 			var passages Passages
 			result := &SendResult{ID: "m", Origin: Origin{Flow: "f", Version: 1, Element: "a"}, Channel: "sms", To: "385911", Parts: 2, Reason: "rejected"}
 			r := set.Step(new(Person), &passages, result, testNow)
-			want := Event{Kind: Failed, Flow: "f", Version: 1, Element: "a", Units: 2, First: true, Detail: "rejected", Charge: c.want}
+			want := Event{Kind: Failed, Flow: "f", Version: 1, Element: "a", Units: 2, First: true, Detail: "rejected", Message: "m", Charge: c.want}
 			if len(r.Log) != 1 || r.Log[0] != want || !r.PassagesChanged {
 				t.Errorf("got %+v, want %+v", r.Log, want)
 			}

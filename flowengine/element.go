@@ -122,6 +122,7 @@ func (x *Passage) sendNth(s Send, n int) string {
 	}
 	x.result.PassagesChanged = true
 	x.Log(Queued, "")
+	x.result.Log[len(x.result.Log)-1].Message = lastOfID(s.ID)
 	return s.ID
 }
 

@@ -42,6 +42,9 @@ func DecodeOrigin(b []byte, o *Origin) error {
 // no such field.
 const eventSame = 12
 
+// eventMessage is the number of the field that tells the message.
+const eventMessage = 13
+
 const (
 	sameFlow = 1 << iota
 	sameVersion
@@ -112,6 +115,7 @@ func (e *Event) appendAfter(b []byte, before *Event) []byte {
 	b = record.AppendUint(b, 6, uint64(e.Units))
 	b = record.AppendBool(b, 7, e.First)
 	b = record.AppendString(b, 8, e.Detail)
+	b = record.AppendString(b, eventMessage, e.Message)
 	return AppendCharge(b, &e.Charge)
 }
 
@@ -143,6 +147,8 @@ func DecodeEvents(b []byte, events []Event) ([]Event, error) {
 				e.First = f.Bool()
 			case 8:
 				e.Detail = string(f.Bytes)
+			case eventMessage:
+				e.Message = string(f.Bytes)
 			case eventSame:
 				e.share(&before, f.Uint)
 			default:

@@ -161,11 +161,12 @@ func (st *step) click(c *Click) {
 		return
 	}
 	o := st.ours(c.Origin)
-	first := false
+	e := Event{Kind: Clicked, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: c.URL[:min(len(c.URL), clickedURLMost)]}
 	if o.Flow != "" && o.Element != "" {
-		first = st.passages.Membership(o.Flow).click(ElementMark(o.Element))
+		e.First = st.passages.Membership(o.Flow).click(ElementMark(o.Element))
+		e.Message = lastOfID(c.Message)
 	}
-	st.log(Event{Kind: Clicked, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, First: first, Detail: c.URL[:min(len(c.URL), clickedURLMost)]})
+	st.log(e)
 	st.result.PassagesChanged = true
 	st.seen(o, c.Message, func(m *MessageSeen) { m.Clicked, m.Opened = true, m.Opened || c.Mail })
 	if c.Mail && st.waitsForReport(o) {

@@ -240,18 +240,22 @@ func later(a, b time.Time) time.Time {
 
 // ours gives an origin the form that it has for the person: what was sent to
 // somebody whom the person absorbed is told to the person.
-func (st *step) ours(o Origin) Origin {
-	if o.Person == st.person.ID || o.Person.IsZero() {
+func (st *step) ours(o Origin) Origin { return st.passages.OriginOf(o, st.person.ID) }
+
+// OriginOf gives an origin the form that it has for the person whose passages they
+// are: what was sent to somebody whom the person absorbed was sent to the person.
+func (p *Passages) OriginOf(o Origin, person PersonID) Origin {
+	if o.Person == person || o.Person.IsZero() {
 		return o
 	}
-	if i, ok := slices.BinarySearchFunc(st.passages.Flows, o.Flow, func(m Membership, f string) int { return strings.Compare(m.Flow, f) }); ok {
-		for _, a := range st.passages.Flows[i].Absorbed {
+	if i, ok := slices.BinarySearchFunc(p.Flows, o.Flow, func(m Membership, f string) int { return strings.Compare(m.Flow, f) }); ok {
+		for _, a := range p.Flows[i].Absorbed {
 			if a.Person == o.Person {
 				o.Number += a.Offset
 			}
 		}
 	}
-	o.Person = st.person.ID
+	o.Person = person
 	return o
 }
 

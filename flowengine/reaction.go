@@ -57,12 +57,17 @@ func reactionMark(kind EventKind, element string) uint32 {
 }
 
 // react notes what a person did with a mail, or what was done in their name.
-func (st *step) react(kind EventKind, o Origin, detail string) {
+func (st *step) react(kind EventKind, o Origin, message, detail string) {
 	first := false
+	if o.Element != "" {
+		message = lastOfID(message)
+	} else {
+		message = ""
+	}
 	if o.Flow != "" && o.Element != "" && kind != Scanned {
 		first = addMark(&st.passages.Membership(o.Flow).Reacted, reactionMark(kind, o.Element))
 	}
-	st.log(Event{Kind: kind, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, First: first, Detail: detail})
+	st.log(Event{Kind: kind, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, First: first, Detail: detail, Message: message})
 	st.result.PassagesChanged = true
 }
 
@@ -73,7 +78,7 @@ func (st *step) opened(c *Opening) {
 		return
 	}
 	o := st.ours(c.Origin)
-	st.react(Opened, o, "")
+	st.react(Opened, o, c.Message, "")
 	st.seen(o, c.Message, func(m *MessageSeen) { m.Opened = true })
 	if st.waitsForReport(o) {
 		st.tellSender(o, c.Message, c)
@@ -87,7 +92,7 @@ func (st *step) scanned(c *Scan) {
 	if c.Click {
 		detail = "click"
 	}
-	st.react(Scanned, st.ours(c.Origin), detail)
+	st.react(Scanned, st.ours(c.Origin), "", detail)
 }
 
 // choose does what a person has decided.
@@ -103,7 +108,7 @@ func (st *step) choose(c *Choice) {
 		st.happened(mailEvent(EventEmailResubscribed, c.Message, o, c.Data, c.At))
 	case !*c.Mail && st.person.Block(Email):
 		st.personChanged("do not contact +" + Email.String())
-		st.react(Unsubscribed, o, "")
+		st.react(Unsubscribed, o, c.Message, "")
 		st.happened(mailEvent(EventEmailUnsubscribed, c.Message, o, c.Data, c.At))
 	}
 }

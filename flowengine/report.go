@@ -27,6 +27,9 @@ func (st *step) report(r *Report) {
 		return
 	}
 	e := Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: r.State, First: r.Delivered}
+	if o.Element != "" {
+		e.Message = lastOfID(r.ID)
+	}
 	if r.Delivered { // C2
 		e.Charge = r.Owed
 	}
@@ -45,7 +48,7 @@ func (st *step) report(r *Report) {
 // would: mailbox providers take the mail of nobody who goes on.
 func (st *step) complained(r *Report, o Origin) {
 	st.result.PersonChanged = st.person.Block(Email) || st.result.PersonChanged
-	st.react(Complained, o, "")
+	st.react(Complained, o, r.ID, "")
 	st.aboutMail(r, o, EventEmailComplained)
 }
 

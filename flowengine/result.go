@@ -151,5 +151,8 @@ type Event struct {
 	Units   uint32
 	First   bool
 	Detail  string
+	// Message is the last part of the id of the message that the event is about, when
+	// a flow sent it; see MessageID.
+	Message string
 	Charge  // of Accepted, Failed and Billed: what Units cost; of Reported: what was owed
 }

@@ -2,8 +2,6 @@ package flowengine
 
 import (
 	"slices"
-
-	"strconv"
 	"time"
 )
 
@@ -367,16 +365,16 @@ func (st *step) exit(run *Run, reason string) {
 func (st *step) sendResult(r *SendResult) {
 	o := st.ours(r.Origin)
 	charge, owed := st.set.charge(r, st.now)
-	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: charge}
+	e := Event{Kind: Accepted, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Units: uint32(r.Parts), First: st.contacted(r), Charge: charge, Message: lastOfID(r.ID)}
 	if o.Element == "" { // sent outside of any flow: nothing else tells which
-		e.Detail = r.ID
+		e.Detail, e.Message = r.ID, ""
 	}
 	if !r.Accepted {
 		e.Kind, e.Detail = Failed, r.Reason
 	}
 	st.log(e)
 	if r.Accepted && r.Channel == channelEmail && o.Element != "" { // that is all that servers say of a mail that went well
-		st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: portDelivered, First: true, Charge: owed})
+		st.log(Event{Kind: Reported, Flow: o.Flow, Version: o.Version, Element: o.Element, Number: o.Number, Detail: portDelivered, First: true, Charge: owed, Message: lastOfID(r.ID)})
 	}
 	st.seen(o, r.ID, func(m *MessageSeen) {
 		m.Accepted, m.Failed = r.Accepted, !r.Accepted
@@ -473,23 +471,4 @@ func (o Outcome) targetOf(n *Node) string {
 		return o.target
 	}
 	return n.Targets[o.port]
-}
-
-// messageID is the id of what a run sends at an element: person/flow/entry
-// number/element/seq/step. It is the same when the step is computed again.
-func messageID(o *Origin, steps uint32) string {
-	b := o.AppendMessagePrefix(make([]byte, 0, 96))
-	b = strconv.AppendUint(b, uint64(o.Seq), 10)
-	b = strconv.AppendUint(append(b, '.'), uint64(steps), 10)
-	return string(b)
-}
-
-// AppendMessagePrefix appends what the ids of all messages begin with that an
-// element sends in one run.
-func (o *Origin) AppendMessagePrefix(b []byte) []byte {
-	b = idText.AppendEncode(b, o.Person[:])
-	b = append(append(b, '/'), o.Flow...)
-	b = strconv.AppendUint(append(b, '/'), uint64(o.Number), 10)
-	b = append(append(b, '/'), o.Element...)
-	return append(b, '/')
 }

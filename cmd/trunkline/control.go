@@ -102,6 +102,7 @@ func (d *daemon) controlHandler() http.Handler {
 	mux.HandleFunc("GET /calls/export", d.exportCalls)
 	d.controlWebhooks(handle)
 	d.controlQueue(handle)
+	handle("GET /message", d.message)
 	d.controlEmail(handle)
 	d.controlSegments(handle)
 	d.controlPeople(mux)

@@ -162,7 +162,7 @@ func newSendEmail(o *options) *cobra.Command {
 			if err := o.call(cmd.Context(), "POST", "/email", m, &id); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "queued as %s; `trunkline queue show %s` tells what becomes of it\n", id, id)
+			fmt.Fprintf(cmd.OutOrStdout(), "queued as %s; `trunkline message show %s` tells what becomes of it\n", id, id)
 			return nil
 		},
 	}

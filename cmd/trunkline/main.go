@@ -59,7 +59,7 @@ Try it:
 		}
 	}
 	add(groupDaemon, newRun(o), newCheck(o), newInit(), newReload(o), newSchema(), newAPI(), newVersion())
-	add(groupOperate, newStatus(o), newFlow(o), newBroadcast(o), newReport(o), newPeople(o), newSegment(o), newEvent(o), newLinks(o), newCall(o), newCalls(o), newTrunk(o), newWebhook(o), newQueue(o), newEmail(o), newSend(o), newSimulate(), newBackup(o), newRestore(o))
+	add(groupOperate, newStatus(o), newFlow(o), newBroadcast(o), newReport(o), newPeople(o), newSegment(o), newEvent(o), newLinks(o), newCall(o), newCalls(o), newTrunk(o), newWebhook(o), newQueue(o), newMessage(o), newEmail(o), newSend(o), newSimulate(), newBackup(o), newRestore(o))
 	return root
 }
 

@@ -188,8 +188,14 @@ func printPerson(w io.Writer, p *personView) error {
 	if len(p.History) > 0 {
 		fmt.Fprintln(w, "history:")
 	}
+	told := map[string]bool{} // ids of messages, each at its first line
 	for _, h := range p.History {
-		fmt.Fprintf(w, "  %s  %s\n", local(h.At), h.What)
+		fmt.Fprintf(w, "  %s  %s", local(h.At), h.What)
+		if h.Message != "" && !told[h.Message] {
+			told[h.Message] = true
+			fmt.Fprintf(w, "; message %s", h.Message)
+		}
+		fmt.Fprintln(w)
 	}
 	return nil
 }

@@ -12,68 +12,37 @@ import (
 	"github.com/spf13/cobra"
 
 	"trunkline/flowengine/runtime"
+	"trunkline/gateway/httpapi"
 )
 
 // The command queue: messages that wait for their channel.
 
-// attemptView is one attempt to send a message.
-type attemptView struct {
-	At    time.Time `json:"at"`
-	Fate  string    `json:"fate"`
-	Code  string    `json:"code,omitempty"`
-	Host  string    `json:"host,omitempty"`
-	TLS   string    `json:"tls,omitempty"`
-	Reply string    `json:"reply,omitempty"`
-}
-
-func viewAttempts(all []runtime.Attempt) []attemptView {
-	out := make([]attemptView, len(all))
-	for i, a := range all {
-		out[i] = attemptView{a.At, a.Fate.String(), a.Code, a.Host, a.TLS, a.Reply}
+func viewQueued(r *runtime.QueueRow) httpapi.Message {
+	v := httpapi.Message{
+		ID: r.ID, Channel: r.Channel, From: r.From, To: r.To, Subject: r.Subject, State: "queued", Due: r.Due, Expires: r.Expires,
+		Attempts: httpapi.ViewAttempts(r.Tried), History: []httpapi.Line{},
 	}
-	return out
-}
-
-// messageView is a message that is queued, or was.
-type messageView struct {
-	ID       string        `json:"id"`
-	Channel  string        `json:"channel"`
-	From     string        `json:"from"`
-	To       string        `json:"to"`
-	Subject  string        `json:"subject,omitempty"`
-	State    string        `json:"state"` // queued, held, or the fate of the last attempt
-	Due      *time.Time    `json:"due,omitempty"`
-	Expires  *time.Time    `json:"expires,omitempty"`
-	Done     *time.Time    `json:"done,omitempty"`
-	Attempts []attemptView `json:"attempts"`
-}
-
-func viewQueued(r *runtime.QueueRow) messageView {
-	v := messageView{ID: r.ID, Channel: r.Channel, From: r.From, To: r.To, Subject: r.Subject, State: "queued", Due: &r.Due, Attempts: viewAttempts(r.Tried)}
 	if r.Held {
 		v.State = "held"
-	}
-	if !r.Expires.IsZero() {
-		v.Expires = &r.Expires
 	}
 	return v
 }
 
 // groupView sums the messages to one destination up.
 type groupView struct {
-	Channel     string      `json:"channel"`
-	Destination string      `json:"destination"`
-	Messages    int         `json:"messages"`
-	Held        int         `json:"held"`
-	Next        time.Time   `json:"next"`
-	Last        attemptView `json:"last"`
+	Channel     string          `json:"channel"`
+	Destination string          `json:"destination"`
+	Messages    int             `json:"messages"`
+	Held        int             `json:"held"`
+	Next        time.Time       `json:"next"`
+	Last        httpapi.Attempt `json:"last"`
 }
 
 // queueView is the outbox.
 type queueView struct {
-	Total        int           `json:"total"`
-	Destinations []groupView   `json:"destinations"`
-	Messages     []messageView `json:"messages"`
+	Total        int               `json:"total"`
+	Destinations []groupView       `json:"destinations"`
+	Messages     []httpapi.Message `json:"messages"`
 }
 
 // queueActed tells how many messages something was done about.
@@ -86,16 +55,15 @@ type queueActed struct {
 func (d *daemon) controlQueue(handle func(pattern string, f func(r *http.Request) (any, error))) {
 	handle("GET /queue", func(r *http.Request) (any, error) {
 		rows, groups, total, err := d.rt.Queue(r.Context(), queueFilter(r), listShown)
-		v := queueView{Total: total, Messages: []messageView{}, Destinations: []groupView{}}
+		v := queueView{Total: total, Messages: []httpapi.Message{}, Destinations: []groupView{}}
 		for i := range rows {
 			v.Messages = append(v.Messages, viewQueued(&rows[i]))
 		}
 		for _, g := range groups[:min(len(groups), listShown)] {
-			v.Destinations = append(v.Destinations, groupView{g.Channel, g.Destination, g.Rows, g.Held, g.Next, viewAttempts([]runtime.Attempt{g.Last})[0]})
+			v.Destinations = append(v.Destinations, groupView{g.Channel, g.Destination, g.Rows, g.Held, g.Next, httpapi.ViewAttempts([]runtime.Attempt{g.Last})[0]})
 		}
 		return v, err
 	})
-	handle("GET /queue/message", func(r *http.Request) (any, error) { return d.message(r) })
 	handle("POST /queue/{action}", func(r *http.Request) (any, error) {
 		a := runtime.QueueAction(r.PathValue("action"))
 		if a != runtime.QueueRetry && a != runtime.QueueDrop && a != runtime.QueueHold {
@@ -110,28 +78,9 @@ func queueFilter(r *http.Request) runtime.QueueFilter {
 	return runtime.QueueFilter{Channel: r.FormValue("channel"), ID: r.FormValue("id"), Domain: r.FormValue("domain"), Held: r.FormValue("held") != ""}
 }
 
-// message tells what is known of one message: in the outbox, or of its end.
-func (d *daemon) message(r *http.Request) (any, error) {
-	id := r.FormValue("id")
-	rows, _, _, err := d.rt.Queue(r.Context(), runtime.QueueFilter{ID: id}, 1)
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) > 0 {
-		return viewQueued(&rows[0]), nil
-	}
-	l, err := d.rt.Letter(id)
-	if err != nil {
-		return nil, err
-	}
-	v := messageView{ID: id, Channel: l.Channel, From: l.From, To: l.To, Subject: l.Subject, Done: &l.Done, Attempts: viewAttempts(l.Attempts)}
-	v.State = v.Attempts[len(v.Attempts)-1].Fate
-	return v, nil
-}
-
 func newQueue(o *options) *cobra.Command {
 	c := &cobra.Command{Use: "queue", Short: "Show the messages that wait to be sent, and retry, drop or hold them"}
-	c.AddCommand(newQueueList(o), newQueueShow(o),
+	c.AddCommand(newQueueList(o), newMessageShow(o),
 		newQueueAct(o, "retry", "Send messages now, also those that are held", "are due now"),
 		newQueueAct(o, "drop", "Take messages out; who waits for them hears that they were not sent", "are dropped"),
 		newQueueAct(o, "hold", "Hold messages back until they are retried or their validity ends", "are held"))
@@ -186,7 +135,7 @@ func printDestinations(w io.Writer, v *queueView) error {
 	return t.Flush()
 }
 
-func answered(a *attemptView) string {
+func answered(a *httpapi.Attempt) string {
 	if a.Reply != "" {
 		return a.Reply
 	}
@@ -202,53 +151,10 @@ func printQueued(w io.Writer, v *queueView) error {
 		if n := len(m.Attempts); n > 0 {
 			last = answered(&m.Attempts[n-1])
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", m.ID, m.Channel, m.To, m.State, local(*m.Due), len(m.Attempts), orDash(last))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", m.ID, m.Channel, m.To, m.State, local(m.Due), len(m.Attempts), orDash(last))
 	}
 	if more := v.Total - len(v.Messages); more > 0 {
 		fmt.Fprintf(t, "and %d more\n", more)
-	}
-	return t.Flush()
-}
-
-func newQueueShow(o *options) *cobra.Command {
-	asJSON := false
-	c := &cobra.Command{
-		Use: "show ID", Short: "Show a message and each attempt to send it: host, TLS, answer", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var m messageView
-			if err := o.call(cmd.Context(), "GET", "/queue/message?"+url.Values{"id": args}.Encode(), nil, &m); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), m)
-			}
-			return printMessage(cmd.OutOrStdout(), &m)
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return c
-}
-
-func printMessage(w io.Writer, m *messageView) error {
-	fmt.Fprintf(w, "%s\n%s from %s to %s, %s\n", m.ID, m.Channel, m.From, m.To, m.State)
-	if m.Subject != "" {
-		fmt.Fprintf(w, "subject: %s\n", m.Subject)
-	}
-	if m.Due != nil {
-		fmt.Fprintf(w, "due %s", local(*m.Due))
-		if m.Expires != nil {
-			fmt.Fprintf(w, ", valid until %s", local(*m.Expires))
-		}
-		fmt.Fprintln(w)
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for i := range m.Attempts {
-		a := &m.Attempts[i]
-		tls := a.TLS
-		if tls == "" {
-			tls = "no TLS"
-		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", local(a.At), a.Fate, orDash(a.Code), orDash(a.Host), tls, a.Reply)
 	}
 	return t.Flush()
 }

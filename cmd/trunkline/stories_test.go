@@ -93,6 +93,11 @@ settings: {entry_limits: [{max: 1, per: 1h}, {max: 24, per: 1d}]}
 	if got := s.person(ana).Attributes["shoeSize"]; fmt.Sprint(got) != "43" {
 		t.Errorf("the shoe size is %v", got)
 	}
+	asked := s.person(ana).History
+	at := slices.IndexFunc(asked, func(h httpapi.Line) bool { return h.Message != "" })
+	if out := s.must("message", "show", asked[at].Message); !strings.Contains(out, "sent by  shoe/ask, version 1, entry 1") || !strings.Contains(out, "the carrier took 1 part") {
+		t.Errorf("message show: %s", out)
+	}
 
 	// Happy birthday.
 	today := time.Now().UTC().Format("01-02")

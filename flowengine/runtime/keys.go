@@ -47,6 +47,7 @@ const (
 const (
 	kindSuppressed = 'S' // address → why no mail goes there
 	kindLetter     = 'L' // message id → what became of it, and each attempt
+	kindLetterOf   = 'A' // address, message id → empty: messages to the address that no flow sent
 	kindSent       = 'W' // day, domain → mails that went out, in the first shard of an executor
 )
 

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"trunkline/flowengine"
@@ -24,15 +25,22 @@ const (
 	replyKept    = 240
 )
 
-// Letter is the record of a message whose channel keeps one: what became of it, and each
-// attempt.
+// Letter is the record of a message of which one is kept: because its channel does, or
+// because no flow sent it, so that no history tells of it. It says what became of it, and
+// of each attempt.
 type Letter struct {
 	ID       string
 	Channel  string
 	From, To string
 	Subject  string
+	Queued   time.Time // of a message that no flow sent
 	Done     time.Time // zero: it is still in the outbox
 	Attempts []Attempt
+	Parts    uint8     // that a peer took
+	State    string    // of the delivery report; likewise
+	Reported time.Time // when that came
+
+	row uint16 // of a message that no flow sent: the shard of its row, and 1
 }
 
 const (
@@ -78,10 +86,15 @@ func decodeAttempt(b []byte) (a Attempt, err error) {
 
 // tried notes an attempt on the row. What was not tried leaves no trace.
 func (m *Message) tried(o *Outcome, now time.Time) {
-	if o.Trail == nil || o.Untried {
+	if o.Untried || o.Trail == nil && !m.outside() {
 		return
 	}
-	a := *o.Trail
+	var a Attempt
+	if o.Trail != nil {
+		a = *o.Trail
+	} else {
+		a.Host = o.Carrier
+	}
 	a.At, a.Fate, a.Code = now, o.Fate, o.Code
 	if len(a.Reply) > replyKept {
 		a.Reply = a.Reply[:replyKept]
@@ -99,6 +112,11 @@ const (
 	letSubject
 	letDone
 	letAttempt
+	letQueued
+	letParts
+	letState
+	letReported
+	letRow
 )
 
 func letterKey(s flowengine.Shard, id string) []byte {
@@ -106,27 +124,150 @@ func letterKey(s flowengine.Shard, id string) []byte {
 }
 
 // keepLetter writes the record of a message that has come to its end.
-func (tx *txn) keepLetter(m *Message) {
+func (tx *txn) keepLetter(m *Message) error {
+	l := letterOf(m)
+	l.Done = tx.now
+	if m.outside() {
+		return tx.noteLetter(letterPlace(m.Channel, m.To), l)
+	}
 	if len(m.Tried) == 0 {
-		return
+		return nil
 	}
-	b := record.AppendString(tx.ex.record[:0], letChannel, m.Channel)
-	b = record.AppendString(b, letFrom, m.From)
-	b = record.AppendString(b, letTo, m.To)
-	if m.Mail != nil {
-		b = record.AppendString(b, letSubject, m.Mail.Subject)
-	}
-	b = record.AppendTime(b, letDone, tx.now)
-	for i := range m.Tried {
-		b = record.AppendNested(b, letAttempt, m.Tried[i].append)
-	}
-	tx.ex.record = b
-	tx.batch.writes.PutUntil(letterKey(shardOf(m.entry.key), m.ID), b, tx.now.Add(tx.ex.rt.options.History))
+	tx.ex.record = l.append(tx.ex.record[:0])
+	tx.batch.writes.PutUntil(letterKey(shardOf(m.entry.key), m.ID), tx.ex.record, tx.now.Add(tx.ex.rt.options.History))
+	return nil
 }
 
-func decodeLetter(id string, b []byte) (*Letter, error) {
-	l := &Letter{ID: id}
-	return l, record.Decode(b, "record of message "+id, func(f record.Field) (err error) {
+func letterOf(m *Message) *Letter {
+	l := &Letter{ID: m.ID, Channel: m.Channel, From: m.From, To: m.To, Attempts: m.Tried, Parts: m.Sent}
+	if m.Mail != nil {
+		l.Subject = m.Mail.Subject
+	}
+	return l
+}
+
+// outside says that nobody whom we know got the message from a flow.
+func (m *Message) outside() bool { return m.Origin.Person.IsZero() && m.toSomebody() }
+
+// toSomebody says whether the row is a message, rather than work of ours.
+func (m *Message) toSomebody() bool {
+	return m.Relay == nil && m.Deferred == nil && m.Receipt == nil && m.Channel != HookChannel && m.Channel != NotifyChannel && m.Channel != flowengine.ChannelHTTP
+}
+
+// letterPlace is the address in whose shard the record of a message is kept that no
+// flow sent: there it is found when whoever has the address is erased.
+func letterPlace(channel, to string) flowengine.Address {
+	if channel == channelEmail {
+		return flowengine.Address{Kind: flowengine.Email, Value: strings.ToLower(to)}
+	}
+	return reportAddress(to)
+}
+
+// expectLetter notes that a message which no flow sends is on its way, with a row in
+// shard s.
+func (tx *txn) expectLetter(m *Message, s flowengine.Shard) error {
+	if !m.outside() {
+		return nil
+	}
+	l := letterOf(m)
+	l.Queued, l.row = tx.now, uint16(s)+1
+	return tx.noteLetter(letterPlace(m.Channel, m.To), l)
+}
+
+// noteLetter adds to what is kept of a message that no flow sent.
+func (tx *txn) noteLetter(at flowengine.Address, l *Letter) error {
+	body := record.AppendUint(nil, 1, uint64(at.Kind))
+	body = record.AppendString(body, 2, at.Value)
+	body = record.AppendString(body, 3, l.ID)
+	return tx.relay(&relay{Target: at.Shard(), Kind: relayLetter, Body: record.AppendNested(body, 4, l.append)})
+}
+
+func (tx *txn) receiveLetter(body []byte) error {
+	var at flowengine.Address
+	l := new(Letter)
+	err := record.Decode(body, "record of a message", func(f record.Field) (err error) {
+		switch f.Num {
+		case 1:
+			at.Kind = flowengine.AddressKind(f.Uint)
+		case 2:
+			at.Value = string(f.Bytes)
+		case 3:
+			l.ID = string(f.Bytes)
+		case 4:
+			err = l.decode(f.Bytes)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	key := letterKey(at.Shard(), l.ID)
+	known, err := tx.get(key)
+	if err == nil { // what comes later goes over it, field by field
+		all := &Letter{ID: l.ID}
+		if err := all.decode(known); err != nil {
+			return err
+		}
+		if len(l.Attempts) > 0 {
+			all.Attempts = nil
+		}
+		if err := all.decode(l.append(nil)); err != nil {
+			return err
+		}
+		l = all
+	} else if !isNotFound(err) {
+		return err
+	}
+	until := tx.now.Add(tx.ex.rt.options.History)
+	tx.put(key, l.append(nil), until)
+	tx.put(letterOfKey(at, l.ID), nil, until)
+	return nil
+}
+
+// letterOfKey lists a message that no flow sent with its recipient's address.
+func letterOfKey(a flowengine.Address, id string) []byte {
+	b := append(append(appendPrefix(nil, a.Shard(), kindLetterOf), byte(a.Kind)), a.Value...)
+	return append(append(b, 0), id...)
+}
+
+// forgetLetters deletes the records of messages to an address that no flow sent.
+func (tx *txn) forgetLetters(a flowengine.Address) error {
+	prefix := letterOfKey(a, "")
+	keys, err := tx.keysBelow(prefix)
+	for _, key := range keys {
+		tx.delete(key)
+		tx.delete(letterKey(a.Shard(), string(key[len(prefix):])))
+	}
+	return err
+}
+
+// forgetLettersOf deletes the records of messages that flows sent to a person.
+func (tx *txn) forgetLettersOf(id flowengine.PersonID) error {
+	keys, err := tx.keysBelow(letterKey(id.Shard(), id.String()+"/"))
+	for _, key := range keys {
+		tx.delete(key)
+	}
+	return err
+}
+
+func (l *Letter) append(b []byte) []byte {
+	b = record.AppendString(b, letChannel, l.Channel)
+	b = record.AppendString(b, letFrom, l.From)
+	b = record.AppendString(b, letTo, l.To)
+	b = record.AppendString(b, letSubject, l.Subject)
+	b = record.AppendTime(b, letQueued, l.Queued)
+	b = record.AppendTime(b, letDone, l.Done)
+	for i := range l.Attempts {
+		b = record.AppendNested(b, letAttempt, l.Attempts[i].append)
+	}
+	b = record.AppendUint(b, letParts, uint64(l.Parts))
+	b = record.AppendString(b, letState, l.State)
+	b = record.AppendTime(b, letReported, l.Reported)
+	return record.AppendUint(b, letRow, uint64(l.row))
+}
+
+func (l *Letter) decode(b []byte) error {
+	return record.Decode(b, "record of message "+l.ID, func(f record.Field) (err error) {
 		switch f.Num {
 		case letChannel:
 			l.Channel = string(f.Bytes)
@@ -142,6 +283,16 @@ func decodeLetter(id string, b []byte) (*Letter, error) {
 			var a Attempt
 			a, err = decodeAttempt(f.Bytes)
 			l.Attempts = append(l.Attempts, a)
+		case letQueued:
+			l.Queued = f.Time()
+		case letParts:
+			l.Parts = uint8(f.Uint)
+		case letState:
+			l.State = string(f.Bytes)
+		case letReported:
+			l.Reported = f.Time()
+		case letRow:
+			l.row = uint16(f.Uint)
 		}
 		return err
 	})
@@ -158,7 +309,8 @@ func (rt *Runtime) Letter(id string) (*Letter, error) {
 		if err != nil {
 			return nil, err
 		}
-		return decodeLetter(id, value)
+		l := &Letter{ID: id}
+		return l, l.decode(value)
 	}
 	return nil, fmt.Errorf("%w: nothing is kept of a message %q", ErrNotFound, id)
 }

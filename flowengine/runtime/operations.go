@@ -215,7 +215,7 @@ func (rt *Runtime) SendOnce(ctx context.Context, m *Message, once *Once) (id str
 		id = m.ID
 		tx.remember(once, []byte(id))
 		tx.enqueue(s, m, tx.now)
-		return nil
+		return tx.expectLetter(m, s)
 	})
 	return id, err
 }

@@ -88,7 +88,7 @@ func (tx *txn) erase(id flowengine.PersonID) ([]flowengine.Address, error) {
 			return nil, err
 		}
 	}
-	if err := firstError(tx.forgetDead(id), tx.unlist(m)); err != nil {
+	if err := firstError(tx.forgetDead(id), tx.forgetLettersOf(id), tx.unlist(m)); err != nil {
 		return nil, err
 	}
 	w := &tx.batch.writes
@@ -228,7 +228,7 @@ func (tx *txn) receiveUnalias(body []byte) error {
 	if _, _, err = tx.withdraw(a.Shard(), "", 0, func(row *Message) bool { return concerns(row, id, []flowengine.Address{a}) }); err != nil {
 		return err
 	}
-	return tx.forgetReports(a)
+	return firstError(tx.forgetReports(a), tx.forgetLetters(a))
 }
 
 // forgetReports deletes what is kept of delivery reports about messages to an

@@ -285,7 +285,7 @@ func (tx *txn) receiveForgetMerged(body []byte) error {
 			return err
 		}
 	}
-	return nil
+	return tx.forgetLettersOf(id)
 }
 
 // grave is the signpost that stands in place of the profile of a person who was

@@ -25,8 +25,8 @@ type QueueFilter struct {
 
 func (f *QueueFilter) fits(m *Message) bool {
 	switch {
-	case m.Relay != nil || m.Deferred != nil || m.Receipt != nil || m.Channel == HookChannel || m.Channel == NotifyChannel || m.Channel == flowengine.ChannelHTTP:
-		return false // nobody's message
+	case !m.toSomebody():
+		return false
 	case f.Channel != "" && f.Channel != m.Channel, f.ID != "" && f.ID != m.ID, f.Held && !m.Held:
 		return false
 	case f.Domain == "":

@@ -80,11 +80,11 @@ func TestQueue(t *testing.T) {
 		if len(l.Attempts) != 2 || l.Attempts[0].Code != "451 4.3.0" || l.Attempts[1].TLS != "TLS 1.3" || l.Attempts[1].Fate != FateAccepted || l.To != "p0@a.example" || l.Subject != "Hello" || l.Done.IsZero() {
 			t.Errorf("%+v", l)
 		}
-		if l, err := w.rt.Letter("m1"); err != nil || len(l.Attempts) != 2 || l.Done.IsZero() {
+		if l, err := w.rt.Letter("m1"); err != nil || len(l.Attempts) != 3 || l.Attempts[2].Code != codeDropped || l.Done.IsZero() {
 			t.Errorf("dropped: %+v %v", l, err)
 		}
-		if _, err := w.rt.Letter("m2"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("m2 is not over: %v", err)
+		if l, err := w.rt.Letter("m2"); err != nil || !l.Done.IsZero() {
+			t.Errorf("m2 is not over: %+v, %v", l, err)
 		}
 		if n := w.rt.SentOn("example.com", dayNumber(time.Now())); n != 1 {
 			t.Errorf("%d went out today", n)

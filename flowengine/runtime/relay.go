@@ -47,6 +47,7 @@ const (
 	relayAsk          relayKind = 31 // note that a broadcast shall be started
 	relayCall         relayKind = 50 // tell a person's flows what became of a call
 	relaySuppress     relayKind = 60 // put an address on the suppression list
+	relayLetter       relayKind = 61 // add to what is kept of a message that no flow sent
 )
 
 // Pauses and memory of relays.
@@ -150,6 +151,8 @@ func (tx *txn) receive(r *relay) error {
 		return tx.receiveCall(r.Body)
 	case relaySuppress:
 		return tx.receiveSuppression(r.Body)
+	case relayLetter:
+		return tx.receiveLetter(r.Body)
 	}
 	return fmt.Errorf("%w: a relay of kind %d", record.ErrDamaged, r.Kind)
 }

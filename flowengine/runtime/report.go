@@ -270,7 +270,10 @@ func (tx *txn) reported(to flowengine.Address, carrier string, k []byte, x *expe
 			e := flowengine.Event{Kind: flowengine.Reported, Detail: r.State, First: r.Delivered}
 			tx.tellHooks(set, to.Shard(), flowengine.PersonID{}, r, []flowengine.Event{e})
 		}
-		return nil
+		if x.Mail {
+			to = letterPlace(channelEmail, x.To)
+		}
+		return tx.noteLetter(to, &Letter{ID: x.ID, State: r.State, Reported: tx.now})
 	}
 	if owner := x.Origin.Person.Shard(); !tx.ex.owns(owner) {
 		return tx.relay(&relay{Target: owner, Kind: relayReport, Body: appendReport(nil, r)})

@@ -475,7 +475,7 @@ func (rt *Runtime) Send(ctx context.Context, m *Message) error {
 	s := reportAddress(m.To).Shard()
 	return rt.do(ctx, rt.owner(s), "send", func(tx *txn) error {
 		tx.enqueue(s, m, tx.now)
-		return nil
+		return tx.expectLetter(m, s)
 	})
 }
 

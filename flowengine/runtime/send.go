@@ -217,7 +217,9 @@ func (tx *txn) settle(m *Message, o Outcome) error {
 			return err
 		}
 	}
-	tx.keepLetter(m)
+	if err := tx.keepLetter(m); err != nil {
+		return err
+	}
 	owed, err := tx.tellFlows(m, o)
 	if err != nil {
 		return err

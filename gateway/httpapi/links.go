@@ -59,17 +59,13 @@ func ViewLinks(all []runtime.Link) []ShortLink {
 	return views
 }
 
-type messageLinksInput struct {
-	ID string `path:"id" maxLength:"512" doc:"Id of the message."`
-}
-
 type messageLinksOutput struct {
 	Body struct {
 		Links []ShortLink `json:"links" nullable:"false" doc:"The links; none when the message is not known."`
 	}
 }
 
-func (s *Server) messageLinks(_ context.Context, in *messageLinksInput) (*messageLinksOutput, error) {
+func (s *Server) messageLinks(_ context.Context, in *messageRef) (*messageLinksOutput, error) {
 	links, err := s.rt.LinksOf(in.ID)
 	out := new(messageLinksOutput)
 	out.Body.Links = ViewLinks(links)

@@ -18,6 +18,23 @@ const maxParts = 255 // 3GPP TS 23.040 §9.2.3.24.1
 func (s *Server) messageRoutes() {
 	operate(s, route{id: "send-message", method: post, path: "/v1/messages", tag: "messages", scope: Messages, summary: "Send a message", status: http.StatusAccepted,
 		about: "The message is durable when it is answered, and is sent after that. Nothing is sent to a person who wants no messages."}, s.sendMessage)
+	operate(s, route{id: "get-message", method: get, path: "/v1/messages/{id}", tag: "messages", scope: Messages, summary: "Read what became of a message",
+		about: "The slashes of the id are written as %2F. What is known is kept as long as history is, 100 days unless configured otherwise."}, s.getMessage)
+}
+
+type messageRef struct {
+	ID string `path:"id" maxLength:"512" doc:"Id of the message."`
+}
+
+type gotMessage struct{ Body *Message }
+
+func (s *Server) getMessage(ctx context.Context, in *messageRef) (*gotMessage, error) {
+	m, err := s.rt.Message(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	exchangeOf(ctx).concerns(m.Person)
+	return &gotMessage{ViewMessage(m)}, nil
 }
 
 type messageInput struct {

@@ -124,6 +124,7 @@ GET /v1/flows/{flow}/versions
 GET /v1/imports/{import}
 GET /v1/imports/{import}/faults
 GET /v1/links
+GET /v1/messages/{id}
 GET /v1/messages/{id}/links
 GET /v1/people
 GET /v1/people/{ref}

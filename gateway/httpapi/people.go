@@ -337,7 +337,7 @@ func (s *Server) personHistory(ctx context.Context, in *pageInput) (*historyPage
 	}
 	page, next, err := s.rt.History(id, mark, in.Limit)
 	out := new(historyPage)
-	out.Body.History, out.Body.Cursor = viewHistory(page), markCursor('h', next)
+	out.Body.History, out.Body.Cursor = viewHistory(page, id), markCursor('h', next)
 	return out, err
 }
 
@@ -364,7 +364,7 @@ func (s *Server) exportPerson(ctx context.Context, in *RefInput) (*export, error
 	out.Body.Person = ViewPerson(p)
 	out.Body.History, err = gather(func(m runtime.Mark) ([]Line, runtime.Mark, error) {
 		page, next, err := s.rt.History(p.Person.ID, m, exportPage)
-		return viewHistory(page), next, err
+		return viewHistory(page, p.Person.ID), next, err
 	})
 	if err != nil {
 		return nil, err

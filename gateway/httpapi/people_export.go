@@ -16,7 +16,7 @@ func (s *Server) WriteExport(w io.Writer, p *runtime.Profile) error {
 	x.text(`,"history":[`)
 	x.pages(func(m runtime.Mark) (runtime.Mark, error) {
 		page, next, err := s.rt.History(p.Person.ID, m, exportPage)
-		lines := viewHistory(page)
+		lines := viewHistory(page, p.Person.ID)
 		for i := range lines {
 			x.item(lines[i])
 		}

@@ -242,6 +242,11 @@ func TestMessages(t *testing.T) {
 	}
 	s.eventually("the message", func() bool { return s.sentTo("385911000001") == 1 })
 	expect(t, "marketing", s.sent[0].Marketing, true)
+	path := "/v1/messages/" + url.PathEscape(fmt.Sprint(id))
+	s.eventually("the message's state", func() bool { return s.get(Messages, path).is(200).field("state") == "accepted" })
+	expect(t, "recipient", s.get(Messages, path).is(200).field("to"), any("385911000001"))
+	s.get(Messages, "/v1/messages/api%2Funknown").is(404)
+	s.get(People, path).is(403)
 	s.post(Messages, "/v1/messages", object{"to": "home", "text": "x", "from": "a\nb"}).is(422).wrong("/to", "/from")
 	s.post(Messages, "/v1/messages", object{"channel": "pigeon", "text": ""}).is(422).wrong("/channel", "/text", "/to")
 }

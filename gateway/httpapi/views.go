@@ -47,13 +47,15 @@ type Run struct {
 type Line struct {
 	At   time.Time `json:"at" doc:"When."`
 	What string    `json:"what" doc:"What happened, in words."`
+	// Message is the id of the message that the line is about.
+	Message string `json:"message,omitempty" doc:"Id of the message that it is about; GET /v1/messages/{id} tells more."`
 }
 
 // ViewPerson makes the plain form of a profile.
 func ViewPerson(p *runtime.Profile) *Person {
 	v := &Person{
 		ID: p.Person.ID.String(), Created: p.Person.Created, Addresses: []Address{}, Attributes: map[string]any{},
-		Tags: []string{}, DoNotContact: []string{}, Runs: []Run{}, History: viewHistory(p.History),
+		Tags: []string{}, DoNotContact: []string{}, Runs: []Run{}, History: viewHistory(p.History, p.Person.ID),
 		Segments: p.Person.Segments,
 	}
 	for _, a := range p.Person.Addresses {
@@ -80,11 +82,11 @@ func viewRun(r *flowengine.Run) Run {
 
 func viewAddress(a flowengine.Address) Address { return Address{a.Kind.String(), a.Value} }
 
-func viewHistory(all []runtime.Happening) []Line {
+func viewHistory(all []runtime.Happening, of flowengine.PersonID) []Line {
 	lines := []Line{}
 	for _, h := range all {
 		for i := range h.Events {
-			lines = append(lines, Line{h.At, happening(&h.Events[i])})
+			lines = append(lines, Line{h.At, happening(&h.Events[i]), h.Events[i].MessageID(of)})
 		}
 	}
 	return lines
