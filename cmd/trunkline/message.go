@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trunkline/gateway"
 	"trunkline/gateway/httpapi"
 )
 
@@ -83,22 +85,26 @@ func printMessage(w io.Writer, m *httpapi.Message) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	printAttempts(w, m.Attempts)
+	printAttempts(w, m)
 	for _, h := range m.History {
 		fmt.Fprintf(w, "  %s  %s\n", local(h.At), h.What)
 	}
 	return nil
 }
 
-func printAttempts(w io.Writer, all []httpapi.Attempt) {
-	if len(all) == 0 {
+func printAttempts(w io.Writer, m *httpapi.Message) {
+	if len(m.Attempts) == 0 {
 		return
+	}
+	noTLS := "-"
+	if m.Channel == string(gateway.Email) {
+		noTLS = "no TLS"
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer t.Flush()
 	fmt.Fprintln(t, "  ATTEMPT\tFATE\tCODE\tPEER\tTLS\tANSWER")
-	for i := range all {
-		a := &all[i]
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", local(a.At), a.Fate, orDash(a.Code), orDash(a.Host), orDash(a.TLS), a.Reply)
+	for i := range m.Attempts {
+		a := &m.Attempts[i]
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", local(a.At), a.Fate, orDash(a.Code), orDash(a.Host), cmp.Or(a.TLS, noTLS), a.Reply)
 	}
 }

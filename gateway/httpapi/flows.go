@@ -17,6 +17,9 @@ func (s *Server) flowRoutes() {
 	operate(s, route{id: "start-flow", method: post, path: "/v1/flows/{flow}/start", tag: "flows", scope: Admin, summary: "Launch a flow again that was stopped or has finished"}, s.startFlow)
 	operate(s, route{id: "stop-flow", method: post, path: "/v1/flows/{flow}/stop", tag: "flows", scope: Admin, summary: "Stop a flow",
 		about: "Nobody enters any more. Everybody inside leaves at once, or with drain may go on for that long. With version only that version is stopped."}, s.stopFlow)
+	operate(s, route{id: "pause-flow", method: post, path: "/v1/flows/{flow}/pause", tag: "flows", scope: Admin, summary: "Pause a flow",
+		about: "Nobody enters, timers are held, and waits take no messages, until it is resumed."}, s.pauseFlow)
+	operate(s, route{id: "resume-flow", method: post, path: "/v1/flows/{flow}/resume", tag: "flows", scope: Admin, summary: "Let a paused flow go on"}, s.resumeFlow)
 	operate(s, route{id: "remove-participant", method: remove, path: "/v1/flows/{flow}/participants", tag: "participants", scope: Flows, summary: "Take a person out of a flow",
 		about: "Name the person by exactly one of phone, email, externalId and id. Timers of the person's runs end, and messages of the runs that have not been handed to a carrier are not sent."}, s.removeParticipant)
 }
@@ -68,8 +71,21 @@ func (s *Server) getFlow(ctx context.Context, in *FlowInput) (*flowOutput, error
 }
 
 func (s *Server) startFlow(ctx context.Context, in *FlowInput) (*flowOutput, error) {
+	return s.changeFlow(ctx, in, s.rt.StartFlow)
+}
+
+func (s *Server) pauseFlow(ctx context.Context, in *FlowInput) (*flowOutput, error) {
+	return s.changeFlow(ctx, in, s.rt.PauseFlow)
+}
+
+func (s *Server) resumeFlow(ctx context.Context, in *FlowInput) (*flowOutput, error) {
+	return s.changeFlow(ctx, in, s.rt.ResumeFlow)
+}
+
+// changeFlow changes the state of a flow and shows the flow.
+func (s *Server) changeFlow(ctx context.Context, in *FlowInput, change func(context.Context, string) error) (*flowOutput, error) {
 	exchangeOf(ctx).flow = in.Flow
-	if err := s.rt.StartFlow(ctx, in.Flow); err != nil {
+	if err := change(ctx, in.Flow); err != nil {
 		return nil, conflict(ctx, err)
 	}
 	return s.getFlow(ctx, in)

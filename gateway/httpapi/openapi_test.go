@@ -147,6 +147,8 @@ POST /v1/broadcasts/{broadcast}/start
 POST /v1/events
 POST /v1/flows/{flow}/elements/{element}/winner
 POST /v1/flows/{flow}/entries/{entry}/participants
+POST /v1/flows/{flow}/pause
+POST /v1/flows/{flow}/resume
 POST /v1/flows/{flow}/start
 POST /v1/flows/{flow}/stop
 POST /v1/imports

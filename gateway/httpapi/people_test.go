@@ -224,6 +224,10 @@ func TestFlows(t *testing.T) {
 	s.get(Flows, "/v1/flows/unknown").is(404)
 	s.post(Admin, "/v1/flows/invited/start", nil).is(409)
 	s.post(Admin, "/v1/flows/unknown/start", nil).is(404)
+	expect(t, "state", s.post(Admin, "/v1/flows/invited/pause", nil).is(200).field("state"), any("paused"))
+	s.post(Admin, "/v1/flows/invited/pause", nil).is(409)
+	s.post(Flows, "/v1/flows/invited/resume", nil).is(403)
+	expect(t, "state", s.post(Admin, "/v1/flows/invited/resume", nil).is(200).field("state"), any("active"))
 	s.post(Admin, "/v1/flows/invited/stop?drain=31d", nil).is(409)
 	s.post(Admin, "/v1/flows/invited/stop?drain=soon", nil).is(422)
 	s.post(Admin, "/v1/flows/invited/stop?version=1", nil).is(409) // the newest

@@ -3,13 +3,14 @@ package links
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
 // page is what people see who follow a link that leads nowhere. It is one file,
 // without anything to load, for small and large screens, light and dark.
 const page = `<!doctype html>
-<html lang="en">
+<html lang="%[3]s">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -36,10 +37,38 @@ p{margin:0;color:#4b545e}
 </html>
 `
 
-// show answers with a page.
-func show(w http.ResponseWriter, r *http.Request, status int, title, text string) {
-	body := fmt.Sprintf(page, title, text)
+// notices are the pages' titles and texts by status, in the languages of mails' pages.
+var notices = map[int][3][2]string{
+	http.StatusNotFound: {
+		{"There is nothing at this link", "Perhaps a part of it is missing: please open it again from the message."},
+		{"Na ovoj poveznici nema ničega", "Možda joj nedostaje dio: otvorite je ponovno iz poruke."},
+		{"Unter diesem Link gibt es nichts", "Vielleicht fehlt ein Teil davon: Bitte öffnen Sie ihn noch einmal aus der Nachricht."},
+	},
+	http.StatusGone: {
+		{"This link has expired", "What it led to is no longer offered here."},
+		{"Ova je poveznica istekla", "Ono na što je vodila ovdje se više ne nudi."},
+		{"Dieser Link ist abgelaufen", "Wohin er führte, wird hier nicht mehr angeboten."},
+	},
+	http.StatusTooManyRequests: {
+		{"One moment, please", "Too many requests came from your network. Please try again in a few seconds."},
+		{"Samo trenutak", "S vaše je mreže stiglo previše zahtjeva. Pokušajte ponovno za nekoliko sekundi."},
+		{"Einen Augenblick, bitte", "Aus Ihrem Netz kamen zu viele Anfragen. Bitte versuchen Sie es in ein paar Sekunden noch einmal."},
+	},
+	http.StatusServiceUnavailable: {
+		{"Something went wrong", "Please try again in a moment."},
+		{"Nešto je pošlo po krivu", "Pokušajte ponovno za koji trenutak."},
+		{"Etwas ist schiefgegangen", "Bitte versuchen Sie es gleich noch einmal."},
+	},
+}
+
+// show answers with the page of a status, in a language that the browser asks for.
+func show(w http.ResponseWriter, r *http.Request, status int) {
+	lang := textsFor(r, "").Lang
+	i := slices.IndexFunc(languages, func(t *texts) bool { return t.Lang == lang })
+	body := fmt.Sprintf(page, notices[status][i][0], notices[status][i][1], lang)
 	h := w.Header()
+	h.Set("Content-Language", lang)
+	h.Set("Vary", "Accept-Language")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

@@ -149,7 +149,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (outcome string)
 	}
 	if !s.limiter.take(caller, 1, c.Rate, s.now()) {
 		h.Set("Retry-After", "1")
-		show(w, r, http.StatusTooManyRequests, "One moment, please", "Too many requests came from your network. Please try again in a few seconds.")
+		show(w, r, http.StatusTooManyRequests)
 		return "limited"
 	}
 	if token, ok := strings.CutPrefix(path, unsubscribePath); ok {
@@ -172,16 +172,16 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (outcome string)
 	target, err := s.core.Find(token)
 	switch {
 	case errors.Is(err, ErrGone):
-		show(w, r, http.StatusGone, "This link has expired", "What it led to is no longer offered here.")
+		show(w, r, http.StatusGone)
 		return "gone"
 	case errors.Is(err, ErrUnknown):
 		s.limiter.take(caller, unknownCost-1, c.Rate, s.now())
-		show(w, r, http.StatusNotFound, "There is nothing at this link", "Perhaps a part of it is missing: please open it again from the message.")
+		show(w, r, http.StatusNotFound)
 		return "unknown"
 	case err != nil:
 		s.log.Error("a short link could not be looked up", "error", err)
 		h.Set("Retry-After", "5")
-		show(w, r, http.StatusServiceUnavailable, "Something went wrong", "Please try again in a moment.")
+		show(w, r, http.StatusServiceUnavailable)
 		return "error"
 	}
 	preview := isPreview(r)

@@ -155,6 +155,28 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
+// Pages are in a language that the browser asks for.
+func TestPageLanguages(t *testing.T) {
+	for asked, want := range map[string]string{"": "en", "hr-HR,hr;q=0.9": "hr", "de-AT": "de", "ja": "en", "fr, de;q=0.5": "de"} {
+		for path, status := range map[string]int{"/old": 410, "/new": 404, "/broken": 503} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Header.Set("Accept-Language", asked)
+			w := httptest.NewRecorder()
+			newTestServer(t, new(stub)).ServeHTTP(w, r)
+			if w.Code != status || w.Header().Get("Content-Language") != want || !strings.Contains(w.Body.String(), `<html lang="`+want+`">`) {
+				t.Errorf("%s in %q: %d in %q", path, asked, w.Code, w.Header().Get("Content-Language"))
+			}
+		}
+	}
+	for status, texts := range notices {
+		for i, text := range texts {
+			if text[0] == "" || text[1] == "" || len(texts) != len(languages) {
+				t.Errorf("the page of %d is not written in %s", status, languages[i].Lang)
+			}
+		}
+	}
+}
+
 // U1: the redirect depends neither on a store that is slow nor on one that refuses.
 func TestRedirectDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
