@@ -54,8 +54,8 @@ and by the history of ` + "`people show`" + `.`,
 }
 
 func printMessage(w io.Writer, m *httpapi.Message) error {
+	fmt.Fprintln(w, m.ID)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s\t\n", m.ID)
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(t, "  %s\t%s\n", name, value)

@@ -95,7 +95,7 @@ settings: {entry_limits: [{max: 1, per: 1h}, {max: 24, per: 1d}]}
 	}
 	asked := s.person(ana).History
 	at := slices.IndexFunc(asked, func(h httpapi.Line) bool { return h.Message != "" })
-	if out := s.must("message", "show", asked[at].Message); !strings.Contains(out, "sent by  shoe/ask, version 1, entry 1") || !strings.Contains(out, "the carrier took 1 part") {
+	if out := s.must("message", "show", asked[at].Message); !strings.Contains(out, "shoe/ask, version 1, entry 1") || !strings.Contains(out, "the carrier took 1 part") {
 		t.Errorf("message show: %s", out)
 	}
 
