@@ -37,7 +37,9 @@ func TestMessage(t *testing.T) {
 		w.must(w.inbound(w.arrival(phone.Value, "go")))
 		time.Sleep(time.Minute)
 		w.mu.Lock()
-		w.answer = func(*Message) (Outcome, bool) { return Outcome{Fate: FateRetry, Carrier: "out", Code: "busy", After: time.Hour}, true }
+		w.answer = func(*Message) (Outcome, bool) {
+			return Outcome{Fate: FateRetry, Carrier: "out", Code: "busy", After: time.Hour}, true
+		}
 		w.mu.Unlock()
 		w.must(w.inbound(w.arrival(phone.Value, "big")))
 		synctest.Wait()
