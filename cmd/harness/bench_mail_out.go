@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -85,73 +86,133 @@ func dkimKeys(dir string) (keys []outbound.Key, err error) {
 
 // out measures the transport: mails are composed, signed with both keys and delivered to
 // Postfix's smtp-sink.
-func (b *mailBench) out(ctx context.Context) (float64, error) {
+func (b *mailBench) out(ctx context.Context, f *mailFigures) (_ []string, err error) {
+	if f.limit, err = signLimit(2 * time.Second); err != nil {
+		return nil, err
+	}
 	s, err := startSink(b.dir, "sink")
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "\n*** NOTHING IS SENT: %v ***\n\n", err)
-		return 0, nil
+		return nil, nil
 	}
 	defer s.kill()
 	keys, err := dkimKeys(b.dir)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	edge, err := outbound.New(outbound.Config{
-		Hostname: "mx.example.com", Identities: []outbound.Identity{{Name: "shop", Address: mailAddress}}, TLS: "none",
-		Domains:   []outbound.Domain{{Domain: "example.com", DKIM: keys}},
-		SmartHost: &outbound.SmartHost{Address: s.address, TLS: "none"}, Connections: outConnections, ConnectionsPerDomain: outConnections,
-		MessagesPerConnection: 1000, Queue: 4 * outConnections, ConnectTimeout: patience, IdleTimeout: time.Second, DrainTimeout: time.Second,
-	}, outbound.Options{
-		Compose:    func(m gateway.Outbound) ([]byte, error) { return compose.Compose(m, compose.Options{}) },
-		ReturnPath: func(id string) string { return "b-" + id }, Reference: func(id string) string { return id }, Log: slog.New(slog.DiscardHandler),
-	})
+	c := transport(outConnections)
+	c.Domains = []outbound.Domain{{Domain: "example.com", DKIM: keys}}
+	c.SmartHost = &outbound.SmartHost{Address: s.address, TLS: "none"}
+	l, err := startOutLoad(ctx, c, 2*outConnections, func(int) string { return "b.example" })
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.warm+b.duration+patience)
-	defer cancel()
-	var running sync.WaitGroup
-	running.Go(func() { _ = edge.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
-	var accepted, other atomic.Int64
-	places := make(chan struct{}, 2*outConnections)
-	sending, stop := context.WithTimeout(ctx, b.warm+b.duration)
-	defer stop()
-	running.Go(func() { sendAll(sending, edge, places, &accepted, &other) })
-	if err := sleep(ctx, b.warm); err != nil {
-		return 0, err
+	defer l.end()
+	if b.options.profile {
+		if err := profileSelf("harness-out.prof", func() error { return sleep(ctx, 5*time.Second) }); err != nil {
+			return nil, err
+		}
 	}
-	before, began := accepted.Load(), time.Now()
-	<-sending.Done()
-	rate := float64(accepted.Load()-before) / time.Since(began).Seconds()
-	if other.Load() > 0 || rate == 0 {
-		return 0, fmt.Errorf("%d mails were delivered to smtp-sink, and %d were not", accepted.Load(), other.Load())
+	if f.out, err = l.rate(ctx, b.warm, b.duration); err != nil {
+		return nil, err
 	}
-	return rate, nil
+	fmt.Printf("  out: %.0f/s; the limit of signing is %.0f/s\n", f.out, f.limit)
+	if l.other.Load() > 0 || f.out == 0 {
+		return []string{fmt.Sprintf("%d mails were delivered to smtp-sink, and %d were not", l.accepted.Load(), l.other.Load())}, nil
+	}
+	return nil, nil
+}
+
+// profileSelf writes a profile of this process, which has the transport, while work goes on.
+func profileSelf(file string, work func() error) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return work()
 }
 
 const outConnections = 32
 
-func sendAll(ctx context.Context, edge *outbound.Edge, places chan struct{}, accepted, other *atomic.Int64) {
+// transport is the configuration of mail that goes out, with so many connections.
+func transport(connections int) outbound.Config {
+	return outbound.Config{
+		Hostname: "mx.example.com", Identities: []outbound.Identity{{Name: "shop", Address: mailAddress}}, TLS: "none",
+		Connections: connections, ConnectionsPerDomain: connections, MessagesPerConnection: 1000, Queue: 4 * connections,
+		ConnectTimeout: patience, IdleTimeout: time.Second, DrainTimeout: time.Second,
+	}
+}
+
+// outLoad hands mails to the transport in this process, so many at once.
+type outLoad struct {
+	edge    *outbound.Edge
+	places  chan struct{}
+	domain  func(n int) string // of the recipient of mail n
+	counted func(domain string) bool
+
+	accepted, other atomic.Int64
+	stop            context.CancelFunc
+	running         sync.WaitGroup
+}
+
+func startOutLoad(ctx context.Context, c outbound.Config, places int, domain func(int) string) (*outLoad, error) {
+	edge, err := outbound.New(c, outbound.Options{
+		Compose:    func(m gateway.Outbound) ([]byte, error) { return compose.Compose(m, compose.Options{}) },
+		ReturnPath: func(id string) string { return "b-" + id }, Reference: func(id string) string { return id }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &outLoad{edge: edge, places: make(chan struct{}, places), domain: domain}
+	ctx, l.stop = context.WithCancel(ctx)
+	l.running.Go(func() { _ = edge.Run(ctx) })
+	l.running.Go(func() { l.send(ctx) })
+	return l, nil
+}
+
+func (l *outLoad) end() {
+	l.stop()
+	l.running.Wait()
+}
+
+// rate is how many mails that count are delivered a second.
+func (l *outLoad) rate(ctx context.Context, warm, d time.Duration) (float64, error) {
+	if err := sleep(ctx, warm); err != nil {
+		return 0, err
+	}
+	before, began := l.accepted.Load(), time.Now()
+	if err := sleep(ctx, d); err != nil {
+		return 0, err
+	}
+	return float64(l.accepted.Load()-before) / time.Since(began).Seconds(), nil
+}
+
+func (l *outLoad) send(ctx context.Context) {
 	text := strings.Repeat("This is a line of a mail that a shop has written to somebody.\r\n", 12)
 	for n := 0; ; n++ {
 		select {
-		case places <- struct{}{}:
+		case l.places <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
+		domain := l.domain(n)
 		m := gateway.Outbound{
-			ID: strconv.Itoa(n), Channel: gateway.Email, From: mailAddress, To: fmt.Sprintf("p%d@b.example", n), Text: text,
+			ID: strconv.Itoa(n), Channel: gateway.Email, From: mailAddress, To: fmt.Sprintf("p%d@%s", n, domain), Text: text,
 			Mail: &gateway.Mail{Subject: "size " + strconv.Itoa(n), Composed: time.Now()},
 		}
-		edge.Send(context.WithoutCancel(ctx), m, func(r gateway.Result) {
-			<-places
+		l.edge.Send(context.WithoutCancel(ctx), m, func(r gateway.Result) {
+			<-l.places
 			switch {
+			case l.counted != nil && !l.counted(domain):
 			case r.Fate == gateway.FateAccepted:
-				accepted.Add(1)
-			case ctx.Err() == nil:
-				other.Add(1)
+				l.accepted.Add(1)
+			case ctx.Err() == nil && !r.Untried:
+				l.other.Add(1)
 			}
 		})
 	}

@@ -144,7 +144,12 @@ func (c *crowd) fired(ctx context.Context, dir string) (all []firing, err error)
 
 // withRuntime runs work on a runtime of this process, configured as the daemon
 // of the site is.
-func withRuntime(ctx context.Context, dir string, clock func() time.Time, work func(context.Context, *runtime.Runtime) error) (err error) {
+func withRuntime(ctx context.Context, dir string, clock func() time.Time, work func(context.Context, *runtime.Runtime) error) error {
+	return withFlow(ctx, dir, waitingFlow, clock, nil, work)
+}
+
+// withFlow runs work on a runtime with a flow and senders.
+func withFlow(ctx context.Context, dir, text string, clock func() time.Time, senders map[string]runtime.Sender, work func(context.Context, *runtime.Runtime) error) (err error) {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := badger.Open(badger.Options{Dir: dir, Log: quiet})
 	if err != nil {
@@ -154,6 +159,9 @@ func withRuntime(ctx context.Context, dir string, clock func() time.Time, work f
 	rt, err := runtime.New(store, runtime.Options{Now: clock, Log: quiet})
 	if err != nil {
 		return err
+	}
+	for channel, s := range senders {
+		rt.Register(channel, s)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -166,12 +174,14 @@ func withRuntime(ctx context.Context, dir string, clock func() time.Time, work f
 	if err != nil {
 		return err
 	}
-	flow, err := flowengine.ParseFlow("flow.yaml", []byte(waitingFlow), schema, nil)
+	flow, err := flowengine.ParseFlow("flow.yaml", []byte(text), schema, nil)
 	if err != nil {
 		return err
 	}
 	_, err = rt.Publish(ctx, runtime.Publication{
-		Schema: schema, Flows: []*flowengine.Version{flow}, Numbers: []*flowengine.Number{{Value: ourNumber, Channel: "sms"}},
+		Schema: schema, Flows: []*flowengine.Version{flow},
+		Numbers: []*flowengine.Number{{Value: ourNumber, Channel: "sms"}, {Value: mailAddress, Channel: "email"}},
+		Mailing: flowengine.Mailing{Identities: []flowengine.Identity{{ID: "shop", Address: mailAddress}}},
 	})
 	if err != nil {
 		return err

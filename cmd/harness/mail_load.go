@@ -57,6 +57,25 @@ func (l *mailLoad) rate(ctx context.Context, connections int, warm, d time.Durat
 	return float64(l.accepted.Load()-before) / time.Since(began).Seconds(), nil
 }
 
+// best tries several numbers of connections for a short time each.
+func (l *mailLoad) best(ctx context.Context, who string) (connections int, err error) {
+	if len(crowds) == 1 {
+		return crowds[0], nil
+	}
+	top := -1.0
+	for _, n := range crowds {
+		r, err := l.rate(ctx, n, time.Second, 2*time.Second)
+		if err != nil {
+			return 0, err
+		}
+		fmt.Printf("  %-10s %4d connections: %6.0f mails/s\n", who, n, r)
+		if r > top {
+			top, connections = r, n
+		}
+	}
+	return connections, nil
+}
+
 // connection hands mails over on one connection. A refusal of the connection is
 // counted and no error.
 func (l *mailLoad) connection(ctx context.Context) error {
