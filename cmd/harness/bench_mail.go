@@ -99,7 +99,7 @@ func (f *mailFigures) show() {
 	}
 	fmt.Printf("RESULT in_per_s=%.0f in_postfix_per_s=%s ratio_in=%s out_per_s=%.0f out_postfix_per_s=%s ratio_out=%s sign_limit_per_s=%.0f goodput_2x=%.2f "+
 		"slow_domain_share=%.3f dead_domain_share=%.3f queued=%d queue_rss_mb=%.0f queue_restart_s=%.2f\n",
-		f.peak, known(f.postfix.in), ratio(f.peak, f.postfix.in), f.out, known(f.postfix.out), ratio(f.out, f.postfix.out), f.limit, f.twice/max(f.peak, 1),
+		f.peak, known(f.postfix.in), ratio(f.peak, f.postfix.in), f.out, known(f.postfix.out), ratio(f.out, f.postfix.out), f.limit, f.twice/max(f.around, 1),
 		f.slow, f.dead, f.queued, f.queueTop, f.restart.Seconds())
 }
 
@@ -121,6 +121,7 @@ func ratio(ours, theirs float64) string {
 
 type inFigures struct {
 	peak, twice                     float64
+	around                          float64 // the peak before and after twice the load, on average: the store grows meanwhile
 	connections                     int
 	cpu                             float64 // microseconds per mail
 	accepted, refused, refusedTwice int64
@@ -166,10 +167,20 @@ func (b *mailBench) in(ctx context.Context, f *mailFigures) ([]string, error) {
 		}
 	}
 	f.refused = l.refused.Load()
+	own, busy, began = usageOf(os.Getpid()).cpu, machineBusy(), time.Now()
 	if f.twice, err = l.rate(ctx, 2*f.connections, b.warm, b.duration); err != nil {
 		return nil, err
 	}
-	f.accepted, f.refusedTwice = l.accepted.Load(), l.refused.Load()-f.refused
+	took, own, busy = time.Since(began).Seconds(), usageOf(os.Getpid()).cpu-own, machineBusy()-busy
+	f.refusedTwice = l.refused.Load() - f.refused
+	after, err := l.rate(ctx, f.connections, b.warm, b.duration)
+	if err != nil {
+		return nil, err
+	}
+	f.around = (f.peak + after) / 2
+	fmt.Printf("  in at twice the load: %.0f/s; processors used by the load %.2f, all %.2f\n", f.twice, own.Seconds()/took, busy.Seconds()/took)
+	fmt.Printf("  in after that: %.0f/s\n", after)
+	f.accepted = l.accepted.Load()
 	if f.peak == 0 {
 		return nil, errors.New("no mail was accepted: " + p.output())
 	}

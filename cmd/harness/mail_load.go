@@ -23,6 +23,10 @@ type mailLoad struct {
 	accepted, refused, broken atomic.Int64
 }
 
+// refusedPause is how soon a peer comes back that was turned away: mail servers take half
+// an hour (RFC 5321 §4.5.4.1).
+const refusedPause = 250 * time.Millisecond
+
 // run keeps so many connections busy until ctx ends.
 func (l *mailLoad) run(ctx context.Context, connections int) {
 	var all sync.WaitGroup
@@ -90,7 +94,7 @@ func (l *mailLoad) connection(ctx context.Context) error {
 	answer, err := readReply(r)
 	if err != nil || !strings.HasPrefix(answer, "220") {
 		l.refused.Add(1)
-		return sleep(ctx, 50*time.Millisecond)
+		return sleep(ctx, refusedPause)
 	}
 	if _, err := io.WriteString(c, "EHLO peer.example\r\n"); err != nil {
 		return err

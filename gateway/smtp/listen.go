@@ -29,6 +29,7 @@ type listener struct {
 	conf     Listener
 	server   *gosmtp.Server
 	implicit *tls.Config // nil: plain text at first
+	refusal  string      // what is said to a peer that is turned away
 }
 
 func (e *Edge) listen(ctx context.Context, conf Listener) (*listener, error) {
@@ -36,7 +37,7 @@ func (e *Edge) listen(ctx context.Context, conf Listener) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smtp: listening on %q: %w", conf.Address, err)
 	}
-	l := &listener{Listener: ln, edge: e, conf: conf, server: e.newServer()}
+	l := &listener{Listener: ln, edge: e, conf: conf, server: e.newServer(), refusal: "421 4.3.2 " + e.hostname + ": try again later\r\n"}
 	if conf.TLS == nil {
 		return l, nil
 	}
@@ -72,7 +73,7 @@ func (l *listener) turnAway(c net.Conn, reason string) {
 	l.edge.metrics.refused(reason)
 	if l.implicit == nil {
 		c.SetWriteDeadline(time.Now().Add(refusalTime))
-		fmt.Fprintf(c, "421 4.3.2 %s: try again later\r\n", l.edge.hostname)
+		_, _ = io.WriteString(c, l.refusal)
 	}
 	_ = c.Close()
 }

@@ -1,11 +1,13 @@
 package smtp
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -206,9 +208,28 @@ func (b *body) readParts(parts message.MultipartReader, depth int) error {
 
 // readText reads a part, up to a bound. An encoding that breaks off ends the text.
 func readText(r io.Reader) (string, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, rawMost))
-	return strings.ReplaceAll(clean(string(raw), rawMost), "\r\n", "\n"), ownError(err)
+	b, _ := texts.Get().(*bytes.Buffer)
+	defer func() {
+		if b.Cap() <= textKept {
+			texts.Put(b)
+		}
+	}()
+	b.Reset()
+	_, err := b.ReadFrom(io.LimitReader(r, rawMost))
+	raw := b.Bytes()
+	kept := raw[:0]
+	for i, c := range raw {
+		if c != '\r' || i+1 == len(raw) || raw[i+1] != '\n' {
+			kept = append(kept, c)
+		}
+	}
+	return clean(string(kept), rawMost), ownError(err)
 }
+
+// texts are buffers that parts are read into; textKept bounds what one keeps.
+var texts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const textKept = 64 << 10
 
 // ownError lets errors pass that are about the transmission, not the content.
 func ownError(err error) error {

@@ -129,7 +129,12 @@ func withoutGreeting(kept []string) []string {
 
 // tidy joins lines, with at most one empty line between two of them.
 func tidy(kept []string) string {
+	room := 0
+	for _, l := range kept {
+		room += len(l) + 1
+	}
 	var b strings.Builder
+	b.Grow(room)
 	empty := 0
 	for _, l := range kept {
 		if strings.TrimSpace(l) == "" {
