@@ -93,6 +93,10 @@ bench-mail: build peers ## mails per second in and out, beside Postfix in the sa
 bench-voice: build ## calls per second and at once, beside sipp and Kamailio in the same run
 	go run ./cmd/harness bench-voice
 
+.PHONY: crash-mail
+crash-mail: build ## kill -9 while ten thousand mails come in and are answered: none lost, none twice but those on their way
+	go run ./cmd/harness crash-mail
+
 .PHONY: smuggling
 smuggling: build ## what is known of SMTP smuggling, against the daemon and through what it sends
 	go run ./cmd/harness smuggling

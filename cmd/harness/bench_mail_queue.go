@@ -66,6 +66,12 @@ func (b *mailBench) queue(ctx context.Context, f *mailFigures) ([]string, error)
 		return nil, err
 	}
 	u := p.usage()
+	fmt.Printf("  memory: %.0f MB, of it anonymous %.0f MB, the rest are pages of files\n", megabytes(u.rss), megabytes(u.anon))
+	if b.options.profile {
+		if err := s.fetch(ctx, "/debug/pprof/heap", "harness-queue.prof"); err != nil {
+			return nil, err
+		}
+	}
 	f.queued, f.queueRSS, f.queueTop = b.queued, megabytes(u.rss), megabytes(u.top)
 	waiting, err := s.queueLength(ctx)
 	if err != nil {

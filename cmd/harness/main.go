@@ -8,6 +8,8 @@
 //	harness bench-timers  a million persons who wait in a flow
 //	harness soak          memory under half load
 //	harness bench-flow    durable steps through a flow, audiences, triggers
+//	harness bench-mail    mail in and out beside Postfix, bad destinations, a long queue
+//	harness crash-mail    kill -9 while mails are answered, then account for each
 //	harness smuggling     SMTP smuggling and slipped-in commands, both directions
 //	harness bench-voice   calls per second beside sipp and Kamailio, and calls that sound well at once
 //	harness torture       messages of RFC 4475, each with the answer it has to get
@@ -47,6 +49,7 @@ var commands = []command{
 	{"bench-flow", false, "", benchFlow},
 	{"smuggling", true, mailedFlow, smuggling},
 	{"bench-mail", true, mailedFlow, benchMail},
+	{"crash-mail", true, mailedFlow, crashMail},
 	{"torture", true, keywordFlow, torture},
 	{"bench-voice", true, heldFlow, benchVoice},
 	{"simulate", false, "", simulateWorlds},

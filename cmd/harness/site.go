@@ -141,7 +141,12 @@ func (s *site) startReady(ctx context.Context) (*process, time.Duration, error) 
 
 // profile fetches a CPU profile of the daemon into a file.
 func (s *site) profile(ctx context.Context, d time.Duration, file string) error {
-	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.admin, max(1, int(d.Seconds()))), nil)
+	return s.fetch(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), file)
+}
+
+// fetch writes what the daemon's admin listener says into a file.
+func (s *site) fetch(ctx context.Context, path, file string) error {
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.admin+path, nil)
 	if err != nil {
 		return err
 	}
@@ -151,7 +156,7 @@ func (s *site) profile(ctx context.Context, d time.Duration, file string) error 
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the daemon has no profile: %s", res.Status)
+		return fmt.Errorf("the daemon has no %s: %s", path, res.Status)
 	}
 	f, err := os.Create(file)
 	if err != nil {
