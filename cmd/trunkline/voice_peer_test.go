@@ -12,8 +12,8 @@ import (
 )
 
 // voiceSite is a configuration with calls, one flow, and a trunk to a phone on this
-// machine.
-func voiceSite(t *testing.T, flow, phone string) *site {
+// machine, of which more says more.
+func voiceSite(t *testing.T, flow, phone string, more ...string) *site {
 	t.Helper()
 	return newSite(t, map[string]string{
 		"trunkline.yaml": `admin: {listen: ""}
@@ -24,7 +24,7 @@ voice: {media: {first_port: 30000, last_port: 39999}}
 people: {attributes: [{name: code, type: text}, {name: message, type: text}]}
 numbers: [{number: "38591000003", channel: voice}]
 `,
-		"trunks/phone.yaml": "trunk: phone\nconnect: [\"" + phone + "\"]\nfrom: [\"127.0.0.1/32\"]\nroutes: [{prefix: \"385\"}]\nping: {interval: 0s}\n",
+		"trunks/phone.yaml": "trunk: phone\nconnect: [\"" + phone + "\"]\nfrom: [\"127.0.0.1/32\"]\nroutes: [{prefix: \"385\"}]\nping: {interval: 0s}\n" + strings.Join(more, "\n"),
 		"flows/flow.yaml":   flow,
 	})
 }
@@ -68,7 +68,7 @@ func baresip(t *testing.T, user, address, file, more string) *exec.Cmd {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"config": fmt.Sprintf("module_path %s\nsip_listen %s\naudio_player aubridge,sink\naudio_source aufile,%s\naudio_alert aubridge,alert\nausrc_srate 8000\nauplay_srate 8000\n"+
-			"module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule account.so\nmodule menu.so\n", modules, address, file),
+			"module g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule srtp.so\nmodule account.so\nmodule menu.so\n", modules, address, file),
 		"accounts": fmt.Sprintf("<sip:%s@%s;transport=udp>;regint=0;%s\n", user, address, more),
 		"contacts": "",
 	} {
@@ -79,61 +79,80 @@ func baresip(t *testing.T, user, address, file, more string) *exec.Cmd {
 	return exec.Command(program, "-f", dir)
 }
 
-// freeUDP is an address of a port that is free now.
+// freeUDP is an address of a port that is free now, over TCP too: baresip takes both.
 func freeUDP(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l := listenLoopback(t)
+		address := l.Addr().String()
+		c, err := net.ListenPacket("udp", address)
+		l.Close()
+		if err == nil {
+			c.Close()
+			return address
+		}
 	}
-	defer c.Close()
-	return c.LocalAddr().String()
+	t.Fatal("no port is free over both UDP and TCP")
+	return ""
 }
 
-// A caller is forwarded to baresip, and hears the tone that it plays.
+// A caller is forwarded to baresip, and hears the tone that it plays; in the open, and
+// under keys on which both insist.
 func TestBaresipIsForwardedTo(t *testing.T) {
-	address := freeUDP(t)
-	s := voiceSite(t, `flow: hotline
+	for _, c := range []struct{ name, trunk, account string }{{"plain", "", ""}, {"srtp", "srtp: required", ";mediaenc=srtp-mand"}} {
+		t.Run(c.name, func(t *testing.T) {
+			address := freeUDP(t)
+			s := voiceSite(t, `flow: hotline
 entries: [{id: in, type: inbound_call, number: "38591000003", next: go}]
 elements:
   go: {type: forward_call, to: "385922", hang_up: true, on: {answered: bye, failed: bye}}
   bye: {type: hang_up}
-`, address)
-	s.writeTone("callee.wav", 8000, 900, 30)
-	phone := startProcess(t, baresip(t, "385922", address, s.path("callee.wav"), "answermode=auto"))
-	eventually(t, "baresip is ready", func() bool { return strings.Contains(phone.out.String()+phone.errs.String(), "is ready") })
-	d := runInside(t, source{s.config})
-	heard := filepath.Join(t.TempDir(), "heard.wav")
-	p := &softphone{server: d.voice.edge.Addresses()[0].String(), from: "385911", to: "38591000003", longest: 6 * time.Second, record: heard, out: new(strings.Builder)}
-	if err := p.run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if tone := secondsOf(t, heard, 900); tone < 2 && d.onTime() {
-		t.Errorf("%.1f s of the tone were heard", tone)
+`, address, c.trunk)
+			if c.trunk != "" { // the softphone knows no keys: it has a trunk of its own
+				s.write("trunks/softphone.yaml", "trunk: softphone\nfrom: [\"127.0.0.1/32\"]\n")
+				s.write("trunks/phone.yaml", "trunk: phone\nconnect: [\""+address+"\"]\nroutes: [{prefix: \"385\"}]\nping: {interval: 0s}\n"+c.trunk+"\n")
+			}
+			s.writeTone("callee.wav", 8000, 900, 30)
+			phone := startProcess(t, baresip(t, "385922", address, s.path("callee.wav"), "answermode=auto"+c.account))
+			eventually(t, "baresip is ready", func() bool { return strings.Contains(phone.out.String()+phone.errs.String(), "is ready") })
+			d := runInside(t, source{s.config})
+			heard := filepath.Join(t.TempDir(), "heard.wav")
+			p := &softphone{server: d.voice.edge.Addresses()[0].String(), from: "385911", to: "38591000003", longest: 6 * time.Second, record: heard, out: new(strings.Builder)}
+			if err := p.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if tone := secondsOf(t, heard, 900); tone < 2 && d.onTime() {
+				t.Errorf("%.1f s of the tone were heard", tone)
+			}
+		})
 	}
 }
 
-// baresip calls, and its tone is what is recorded.
+// baresip calls, and its tone is what is recorded; in the open, and under keys that
+// it may have.
 func TestBaresipCalls(t *testing.T) {
-	s := voiceSite(t, `flow: hotline
+	for _, c := range []struct{ name, trunk, account string }{{"plain", "", ""}, {"srtp", "srtp: required", "mediaenc=srtp"}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := voiceSite(t, `flow: hotline
 entries: [{id: in, type: inbound_call, number: "38591000003", next: keep}]
 elements:
   keep: {type: record, beep: false, max_length: 4s, silence: 0s, on: {recorded: bye}}
   bye: {type: hang_up}
-`, "127.0.0.1:9")
-	s.writeTone("caller.wav", 8000, 600, 30)
-	d := runInside(t, source{s.config})
-	address := freeUDP(t)
-	cmd := baresip(t, "385911", address, s.path("caller.wav"), "")
-	cmd.Args = append(cmd.Args, "-e", "/dial sip:38591000003@"+d.voice.edge.Addresses()[0].String())
-	startProcess(t, cmd)
-	var files []string
-	eventually(t, "the call is on record", func() bool { return strings.Contains(s.must("calls", "list"), "hotline") })
-	files, _ = filepath.Glob(s.path("data/recordings/*.wav"))
-	if len(files) != 1 {
-		t.Fatalf("%v were recorded", files)
-	}
-	if tone := secondsOf(t, files[0], 600); tone < 2 && d.onTime() {
-		t.Errorf("%.1f s of the tone were recorded", tone)
+`, "127.0.0.1:9", c.trunk)
+			s.writeTone("caller.wav", 8000, 600, 30)
+			d := runInside(t, source{s.config})
+			address := freeUDP(t)
+			cmd := baresip(t, "385911", address, s.path("caller.wav"), c.account)
+			cmd.Args = append(cmd.Args, "-e", "/dial sip:38591000003@"+d.voice.edge.Addresses()[0].String())
+			startProcess(t, cmd)
+			eventually(t, "the call is on record", func() bool { return strings.Contains(s.must("calls", "list"), "hotline") })
+			files, _ := filepath.Glob(s.path("data/recordings/*.wav"))
+			if len(files) != 1 {
+				t.Fatalf("%v were recorded", files)
+			}
+			if tone := secondsOf(t, files[0], 600); tone < 2 && d.onTime() {
+				t.Errorf("%.1f s of the tone were recorded", tone)
+			}
+		})
 	}
 }

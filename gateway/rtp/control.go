@@ -80,14 +80,21 @@ func (s *Session) report(now time.Time, more ...rtcp.Packet) {
 	if err != nil {
 		return
 	}
-	_, _ = s.pair.control.WriteToUDPAddrPort(packet, to)
+	if packet, ok := s.crypto.sealControl(packet); ok {
+		_, _ = s.pair.control.WriteToUDPAddrPort(packet, to)
+	}
 }
 
 // receiveControl takes a compound packet off the socket.
 func (s *Session) receiveControl(packet []byte, from netip.AddrPort, now time.Time) {
-	packets, err := rtcp.Unmarshal(packet)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	packet, ok := s.crypto.openControl(packet)
+	if !ok {
+		s.in.counts.Forged++
+		return
+	}
+	packets, err := rtcp.Unmarshal(packet)
 	if err != nil {
 		s.in.counts.Malformed++
 		return

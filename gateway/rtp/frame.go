@@ -150,7 +150,9 @@ func (s *Session) send(payloadType uint8, timestamp uint32, marker bool, payload
 	o.sequence++
 	o.packets++
 	o.octets += uint32(len(payload))
-	_, _ = s.pair.media.WriteToUDPAddrPort(o.buffer[:n], to)
+	if packet, ok := s.crypto.seal(o.buffer[:n]); ok {
+		_, _ = s.pair.media.WriteToUDPAddrPort(packet, to)
+	}
 }
 
 // watch tells when the peer is silent for too long; not while it may be.

@@ -27,14 +27,20 @@ type InboundCounts struct {
 	Strangers uint64 // from somebody else than the peer
 	Unknown   uint64 // with a payload type that was not agreed on
 	Overflown uint64 // digits that nobody read
+	Forged    uint64 // packets that the agreed key does not fit, or that came before
 }
 
 // receive takes a packet off the socket.
 func (s *Session) receive(packet []byte, from netip.AddrPort, now time.Time) {
-	var p rtp.Packet
-	err := p.Unmarshal(packet)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	packet, ok := s.crypto.open(packet)
+	if !ok {
+		s.in.counts.Forged++
+		return
+	}
+	var p rtp.Packet
+	err := p.Unmarshal(packet)
 	switch {
 	case err != nil || p.Version != 2:
 		s.in.counts.Malformed++

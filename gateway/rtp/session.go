@@ -55,7 +55,8 @@ type Session struct {
 	silent    bool // Inactive was told
 	quality   Quality
 
-	inbox inbox
+	inbox  inbox
+	crypto *protection // nil: packets are not encrypted
 }
 
 // terms are what signalling agreed on.
@@ -106,6 +107,9 @@ func (s *Session) Agree(a sdp.Agreed) error {
 	defer s.mu.Unlock()
 	if t.listens && !s.terms.listens { // back from hold
 		s.lastHeard = time.Now()
+	}
+	if err := s.protect(a.Crypto); err != nil {
+		return err
 	}
 	s.terms = t
 	s.latch.describe(unmapped(a.Media))

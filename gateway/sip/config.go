@@ -66,6 +66,7 @@ type Trunk struct {
 	Ping         Ping          `yaml:"ping" doc:"OPTIONS that ask whether the peer is there."`
 
 	Codecs   []string `yaml:"codecs" max:"2" doc:"Codecs in order of preference: pcma, pcmu. Default: both, pcma first."`
+	SRTP     string   `yaml:"srtp" default:"off" enum:"off,optional,required" doc:"Encryption of the sound (SRTP with keys in the signalling, RFC 4568). off: none. optional: where the peer wants it. required: calls without it are refused. The keys are as secret as the signalling: use it with transport tls."`
 	Limits   Limits   `yaml:"limits" doc:"How many calls the trunk takes and brings."`
 	CallerID CallerID `yaml:"caller_id" doc:"Which number of a caller is believed and shown."`
 	Routes   []Route  `yaml:"routes" max:"1000" doc:"Numbers that may be called over the trunk; without any it takes only calls that name it."`

@@ -278,6 +278,11 @@ func (l *Leg) describe(local sdp.Local, offer *sdp.Description) ([]byte, error) 
 		version = id
 	}
 	local.Origin = sdp.Origin{ID: id, Version: version + 1}
+	if m.said { // keys stay: packets under them are on their way
+		local.Secure, local.Keys = m.local.Secure, m.local.Keys
+	} else if local.Secure = l.trunk.conf.Load().secure(); local.Secure != sdp.Plain {
+		local.Keys = sdp.NewKeys()
+	}
 	if len(local.Codecs) == 0 {
 		local.Codecs = l.trunk.codecs()
 	}

@@ -66,6 +66,17 @@ func (t *trunk) codecs() []sdp.Codec {
 	return append(list, sdp.TelephoneEvent, sdp.ComfortNoise)
 }
 
+// secure says whether the sound of the trunk's calls is encrypted.
+func (c *Trunk) secure() sdp.Secure {
+	switch c.SRTP {
+	case "optional":
+		return sdp.Optional
+	case "required":
+		return sdp.Required
+	}
+	return sdp.Plain
+}
+
 var codecs = map[string]sdp.Codec{"pcma": sdp.PCMA, "pcmu": sdp.PCMU}
 
 // count counts a call in, unless there are as many as may be.

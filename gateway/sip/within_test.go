@@ -571,3 +571,65 @@ func TestCallerID(t *testing.T) {
 		})
 	}
 }
+
+// Keys for encrypted sound: a trunk that insists gets and gives them, and takes no
+// call without (RFC 4568); they stay the same for all of a call.
+func TestSecureSound(t *testing.T) {
+	const key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\n"
+	secure := strings.Replace(offerText, "RTP/AVP", "RTP/SAVP", 1) + key
+	inWorld(t, plainConfig, phoneTrunk("srtp: required"), func(w *world) {
+		w.host.do = func(l *Leg) { l.Answer(ourMedia) }
+		c := w.phone.newCall()
+		c.invite(offerText)
+		m := w.phone.expect("488")
+		c.ackFailure(m)
+
+		c = w.phone.newCall()
+		c.invite(secure)
+		m = c.learn(w.phone.expect("200"))
+		line := cryptoLine(m.Body)
+		if line == "" || !strings.Contains(m.Body, "RTP/SAVP") {
+			t.Fatalf("answered %s", m.Body)
+		}
+		c.ack()
+		w.wait()
+		l := w.host.leg(t)
+		l.Reoffer(ourMedia)
+		again := w.phone.expect("INVITE")
+		if !strings.Contains(again.Body, line[strings.Index(line, "inline:"):]) || !strings.Contains(again.Body, "RTP/SAVP") {
+			t.Errorf("%s is not in the next offer:\n%s", line, again.Body)
+		}
+		w.phone.reply(again, 200, "", secure)
+		w.phone.expect("ACK")
+		l.Hangup(0)
+		w.phone.reply(w.phone.expect("BYE"), 200, "", "")
+
+		w.dial()
+		m = w.phone.expect("INVITE")
+		if cryptoLine(m.Body) == "" || strings.Contains(m.Body, line[strings.Index(line, "inline:"):]) {
+			t.Errorf("offered %s", m.Body)
+		}
+		w.phone.reply(m, 200, "a", offerText) // it knows nothing of keys
+		w.phone.expect("ACK")
+		w.phone.reply(w.phone.expect("BYE"), 200, "", "")
+	})
+	inWorld(t, plainConfig, phoneTrunk(), func(w *world) {
+		w.host.do = func(l *Leg) { l.Answer(ourMedia) }
+		c := w.phone.newCall()
+		c.invite(secure)
+		m := w.phone.expect("488")
+		if !m.Has(message.Warning) {
+			t.Errorf("%+v", m.Headers)
+		}
+		c.ackFailure(m)
+	})
+}
+
+func cryptoLine(body string) string {
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, "a=crypto:") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}

@@ -14,6 +14,8 @@ type Local struct {
 	Media  netip.AddrPort // our RTP socket as the peer sees it; RTCP is the next port
 	Codecs []Codec        // in order of preference
 	Hold   bool           // we don't want to hear the peer for now
+	Secure Secure         // whether sound is encrypted
+	Keys   *Keys          // ours, when it may be; they stay the same for all of a call
 }
 
 // Agreed is what a negotiation came to.
@@ -21,6 +23,7 @@ type Agreed struct {
 	Codec     Codec          // what we send
 	Event     *Codec         // for digits, nil when the peer cannot
 	Comfort   bool           // both sides know comfort noise
+	Crypto    *Crypto        // how the sound is encrypted; nil: it is not
 	Media     netip.AddrPort // where we send
 	Control   netip.AddrPort
 	Direction Direction // seen from us
@@ -28,26 +31,49 @@ type Agreed struct {
 
 // Offer is the description with which we begin.
 func (l Local) Offer() Description {
+	proto := protoPlain
+	if l.Secure == Required {
+		proto = protoSecure
+	}
 	return Description{
 		Origin: l.Origin, Media: l.Media, Codecs: l.Codecs, Ptime: 20,
 		Direction: direction(true, !l.Hold),
-		streams:   []stream{{media: "audio", proto: "RTP/AVP"}},
+		streams:   []stream{{media: "audio", proto: proto}},
+		savp:      l.Secure == Required, cryptos: l.cryptoOffer(),
 	}
 }
 
 // Answer answers an offer. The offer's order of codecs and its payload types
-// are kept.
+// are kept. Of several streams of sound the first that we can exchange is taken.
 func (l Local) Answer(offer Description) (Description, Agreed, error) {
+	answer, agreed, err := l.answer(offer)
+	for i := 0; err != nil && i < len(offer.others); i++ {
+		if other := offer.others[i]; other.Media.Port() != 0 {
+			var failed error
+			if answer, agreed, failed = l.answer(other); failed == nil {
+				return answer, agreed, nil
+			}
+		}
+	}
+	return answer, agreed, err
+}
+
+func (l Local) answer(offer Description) (Description, Agreed, error) {
 	common := intersect(offer.Codecs, l.Codecs)
 	agreed, err := agree(common)
 	if err != nil {
 		return Description{}, Agreed{}, err
 	}
+	crypto, chosen, err := l.secure(&offer)
+	if err != nil {
+		return Description{}, Agreed{}, err
+	}
+	agreed.Crypto = crypto
 	agreed.Media, agreed.Control = offer.Media, offer.Control
 	agreed.Direction = direction(offer.Direction.Receives(), offer.Direction.Sends() && !l.Hold)
 	answer := Description{
 		Origin: l.Origin, Media: l.Media, Ptime: 20, Direction: agreed.Direction,
-		streams: offer.streams, audio: offer.audio,
+		streams: offer.streams, audio: offer.audio, savp: offer.savp, cryptos: chosen,
 	}
 	answer.Codecs = append(answer.Codecs, agreed.Codec)
 	for _, c := range common {
@@ -64,6 +90,9 @@ func (l Local) Conclude(answer Description) (Agreed, error) {
 	agreed, err := agree(common)
 	if err != nil || answer.Media.Port() == 0 {
 		return Agreed{}, ErrNoCodec
+	}
+	if agreed.Crypto, err = l.concludeSecure(&answer); err != nil {
+		return Agreed{}, err
 	}
 	agreed.Media, agreed.Control = answer.Media, answer.Control
 	agreed.Direction = direction(answer.Direction.Receives(), answer.Direction.Sends() && !l.Hold)
@@ -137,8 +166,12 @@ func (d Description) Marshal() ([]byte, error) {
 }
 
 func (d Description) described() *pion.MediaDescription {
+	profile := "AVP"
+	if d.savp {
+		profile = "SAVP"
+	}
 	m := &pion.MediaDescription{MediaName: pion.MediaName{
-		Media: "audio", Port: pion.RangedPort{Value: int(d.Media.Port())}, Protos: []string{"RTP", "AVP"},
+		Media: "audio", Port: pion.RangedPort{Value: int(d.Media.Port())}, Protos: []string{"RTP", profile},
 	}}
 	add := func(key, value string) { m.Attributes = append(m.Attributes, pion.NewAttribute(key, value)) }
 	for _, c := range d.Codecs {
@@ -148,6 +181,9 @@ func (d Description) described() *pion.MediaDescription {
 		if c.Parameters != "" {
 			add("fmtp", pt+" "+c.Parameters)
 		}
+	}
+	for _, o := range d.cryptos {
+		add("crypto", o.line())
 	}
 	if d.Ptime > 0 {
 		add("ptime", strconv.Itoa(d.Ptime))

@@ -27,7 +27,7 @@ var (
 	// ErrMalformed: the text is no session description.
 	ErrMalformed = errors.New("sdp: malformed description")
 	// ErrNoAudio: nothing in it is a sound that we can exchange.
-	ErrNoAudio = errors.New("sdp: no audio stream over RTP/AVP")
+	ErrNoAudio = errors.New("sdp: no audio stream over RTP/AVP or RTP/SAVP")
 	// ErrNoCodec: the sound is there, but no codec that both sides have.
 	ErrNoCodec = errors.New("sdp: no common codec")
 )
@@ -100,6 +100,9 @@ type Description struct {
 
 	streams []stream // all of the description's, in order
 	audio   int      // which of them is described above
+	savp    bool     // it is encrypted, or nothing (RTP/SAVP)
+	cryptos []offered
+	others  []Description // other streams of sound that could be had instead
 }
 
 // Origin identifies a description; Version grows with each change.
@@ -110,7 +113,14 @@ type Origin struct {
 // stream is what an answer must repeat of each stream of the offer.
 type stream struct{ media, proto, format string }
 
-func (s stream) ours() bool { return s.media == "audio" && s.proto == "RTP/AVP" }
+const (
+	protoPlain  = "RTP/AVP"
+	protoSecure = "RTP/SAVP" // RFC 3711 §12
+)
+
+func (s stream) ours() bool {
+	return s.media == "audio" && (s.proto == protoPlain || s.proto == protoSecure)
+}
 
 // Parse reads a peer's description.
 func Parse(text []byte) (Description, error) {
@@ -125,21 +135,33 @@ func Parse(text []byte) (Description, error) {
 	if err := s.UnmarshalString(known); err != nil {
 		return Description{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	d := Description{Origin: Origin{s.Origin.SessionID, s.Origin.SessionVersion}, streams: streams, audio: -1}
+	origin := Origin{s.Origin.SessionID, s.Origin.SessionVersion}
+	var found []Description
 	for i, m := range s.MediaDescriptions {
-		// A refused stream (port 0) is only taken when nothing better follows.
-		better := d.audio < 0 || d.Media.Port() == 0 && m.MediaName.Port.Value != 0
-		if streams[i].ours() && better {
-			if err := d.read(&s, m); err != nil {
-				return Description{}, err
-			}
-			d.audio = i
+		if !streams[i].ours() {
+			continue
 		}
+		d := Description{Origin: origin, streams: streams, audio: i, savp: streams[i].proto == protoSecure}
+		if err := d.read(&s, m); err != nil {
+			return Description{}, err
+		}
+		found = append(found, d)
 	}
-	if d.audio < 0 {
+	if len(found) == 0 {
 		return Description{}, ErrNoAudio
 	}
+	// A refused stream (port 0) is only taken when nothing better follows.
+	slices.SortStableFunc(found, func(a, b Description) int { return refusedLast(&a) - refusedLast(&b) })
+	d := found[0]
+	d.others = found[1:]
 	return d, nil
+}
+
+func refusedLast(d *Description) int {
+	if d.Media.Port() == 0 {
+		return 1
+	}
+	return 0
 }
 
 // cover lists the streams and hides those that are not ours: pion/sdp refuses
@@ -188,7 +210,7 @@ func (d *Description) read(s *pion.SessionDescription, m *pion.MediaDescription)
 	}
 	d.Media = netip.AddrPortFrom(addr, uint16(port))
 	d.Control = control(d.Media, m)
-	d.Codecs = codecs(m)
+	d.Codecs, d.cryptos = codecs(m), cryptos(m)
 	d.Direction = readDirection(s, m)
 	if addr.IsUnspecified() { // hold as it was before RFC 3264
 		d.Direction = direction(d.Direction.Sends(), false)

@@ -139,12 +139,13 @@ func TestWhatCannotBe(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(text("m=audio 4000 RTP/AVP 0 8 96", "a=rtpmap:96 telephone-event/8000", "a=fmtp:96 0-16", "a=rtcp:9", "a=sendonly"))
 	f.Add(text("m=video 0 RTP/AVP 34", "m=audio 4000/2 RTP/AVP 8", "c=IN IP6 2001:db8::1"))
+	f.Add(text("m=audio 4000 RTP/SAVP 8", crypto("1", suiteNames[AES80])+"|2^20", "m=audio 4002 RTP/AVP 8"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		offer, err := Parse(in)
 		if err != nil {
 			return
 		}
-		answer, _, err := us.Answer(offer)
+		answer, _, err := secured(Optional).Answer(offer)
 		if err != nil {
 			return
 		}
