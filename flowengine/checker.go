@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,8 +110,22 @@ func (c *Checker) Condition(source string, path ...any) *Condition {
 	return when
 }
 
-// EventName checks the name of a People event.
+// ConditionOn compiles a condition on an event of that name.
+func (c *Checker) ConditionOn(event, source string, path ...any) *Condition {
+	when, err := CompileCondition(source, c.Schema.about(event))
+	if err != nil {
+		c.ErrorfAt(path, "%v", err)
+	}
+	return when
+}
+
+// EventName checks the name of a People event. Once some are declared, another one is
+// likely a mistake.
 func (c *Checker) EventName(name string, path ...any) {
+	if declared := c.Schema.events; len(declared) > 0 && declared[name] == nil && !slices.Contains(ownEvents, name) {
+		known := slices.Concat(slices.Sorted(maps.Keys(declared)), ownEvents)
+		c.WarnfAt(path, "the event %q is not declared among people.events%s", name, didYouMean(name, known))
+	}
 	if !eventName.MatchString(name) {
 		c.ErrorfAt(path, "%q is not the name of an event: a letter and at most 63 more letters, digits, _ and - are expected", name)
 	}

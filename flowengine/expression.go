@@ -86,7 +86,7 @@ func CompileExpression(source string, schema *Schema, boolean bool) (*Expression
 	options := []expr.Option{
 		expr.Env(environment(schema)), expr.MaxNodes(maxExpressionNodes), expr.Timezone("UTC"),
 		expr.DisableBuiltin("now"), // it reads the clock of the machine; ours is a variable
-		expr.Patch(seen), expr.Patch(tolerant{}), expr.Patch(joining{}),
+		expr.Patch(seen), expr.Patch(tolerant{schema.at != nil}), expr.Patch(joining{}),
 	}
 	options = append(options, boundedTexts()...)
 	if boolean {
@@ -115,9 +115,13 @@ func environment(schema *Schema) types.Map {
 	for _, name := range schema.Names() {
 		person[name] = exprType(schema.Type(name))
 	}
+	event := types.Map{types.Extra: types.Any}
+	if schema.at != nil {
+		event = exprTypes(schema.at.types)
+	}
 	return types.Map{
 		rootPerson: person, rootInbound: exprTypes(inboundTypes), rootCall: exprTypes(callTypes), rootCollect: exprTypes(collectTypes),
-		rootVars: types.Map{types.Extra: types.Any}, rootEvent: types.Map{types.Extra: types.Any}, rootNow: exprType(DateTime),
+		rootVars: types.Map{types.Extra: types.Any}, rootEvent: event, rootNow: exprType(DateTime),
 	}
 }
 
@@ -167,6 +171,9 @@ func explain(err error, source string, schema *Schema) error {
 		known := append(slices.Clone(schema.Names()), fieldTags)
 		runes := []rune(source)
 		before := string(runes[:min(at.From, len(runes))])
+		if schema.at != nil && strings.HasSuffix(before, rootEvent+".") {
+			known = schema.at.names
+		}
 		for root, fields := range fieldsOf {
 			if strings.HasSuffix(before, root+".") {
 				known = slices.Sorted(maps.Keys(fields))
@@ -240,36 +247,38 @@ func memberOf(n ast.Node) (root, name string, ok bool) {
 // with one is false: `a < b` becomes `a != nil and b != nil and a < b`; but it
 // does differ: `a != b` becomes `a == nil or b == nil or a != b`. As a truth
 // value it is false: `not a` becomes `not (a ?? false)`.
-type tolerant struct{}
+type tolerant struct {
+	event bool // the types of its properties are known
+}
 
-func (tolerant) Visit(node *ast.Node) {
+func (t tolerant) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.UnaryNode:
 		if n.Operator == "not" || n.Operator == "!" {
-			n.Node = orFalse(n.Node)
+			n.Node = t.orFalse(n.Node)
 		}
 	case *ast.ConditionalNode:
-		n.Cond = orFalse(n.Cond)
+		n.Cond = t.orFalse(n.Cond)
 	case *ast.BinaryNode:
 		switch {
 		case n.Operator == "and" || n.Operator == "&&" || n.Operator == "or" || n.Operator == "||":
-			n.Left, n.Right = orFalse(n.Left), orFalse(n.Right)
+			n.Left, n.Right = t.orFalse(n.Left), t.orFalse(n.Right)
 		case n.Operator == "!=":
-			guard(node, n, "==", "or")
+			t.guard(node, n, "==", "or")
 		case n.Operator == "==" || slices.Contains(orderings, n.Operator):
-			guard(node, n, "!=", "and")
+			t.guard(node, n, "!=", "and")
 		}
 	}
 }
 
 // guard puts a test for nil before a comparison, for each side that may be missing.
-func guard(node *ast.Node, n *ast.BinaryNode, test, join string) {
+func (t tolerant) guard(node *ast.Node, n *ast.BinaryNode, test, join string) {
 	if isNil(n.Left) || isNil(n.Right) {
 		return
 	}
 	guarded := ast.Node(n)
 	for _, side := range []ast.Node{n.Right, n.Left} {
-		if mayMiss(side) {
+		if t.mayMiss(side) {
 			guarded = &ast.BinaryNode{Operator: join, Right: guarded, Left: &ast.BinaryNode{Operator: test, Left: side, Right: &ast.NilNode{}}}
 		}
 	}
@@ -278,8 +287,8 @@ func guard(node *ast.Node, n *ast.BinaryNode, test, join string) {
 	}
 }
 
-func orFalse(n ast.Node) ast.Node {
-	if !mayMiss(n) {
+func (t tolerant) orFalse(n ast.Node) ast.Node {
+	if !t.mayMiss(n) {
 		return n
 	}
 	return &ast.BinaryNode{Operator: "??", Left: n, Right: &ast.BoolNode{Value: false}}
@@ -287,9 +296,9 @@ func orFalse(n ast.Node) ast.Node {
 
 func isNil(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
 
-func mayMiss(n ast.Node) bool {
+func (t tolerant) mayMiss(n ast.Node) bool {
 	root, _, ok := memberOf(n)
-	return ok && root != rootVars && root != rootEvent
+	return ok && root != rootVars && (root != rootEvent || t.event)
 }
 
 var machines = sync.Pool{New: func() any { return &vm.VM{MemoryBudget: expressionMemory} }}

@@ -80,6 +80,10 @@ type Schema struct {
 	names []string        // the same, ordered
 
 	segments []string // that conditions may name, ordered
+
+	events map[string]*Schema // properties of the kinds of events that are declared
+	at     *Schema            // of the event that conditions look at; nil: it is not declared
+	event  string             // the kind of event whose properties these are; empty: of a person
 }
 
 // NewSchema makes a schema of the attributes that every person has and those
@@ -144,17 +148,23 @@ func (s *Schema) Coerce(name string, x any) (Value, error) {
 	switch {
 	case s.types[name] == Unset:
 		return Value{}, s.unknown(name)
-	case builtin[name] != Unset:
+	case builtin[name] != Unset && s.event == "":
 		return Value{}, fmt.Errorf("attribute %q belongs to every person and cannot be set", name)
 	}
 	v, err := Coerce(x, s.types[name])
 	if err != nil {
 		return Value{}, err
 	}
+	if s.event != "" {
+		return v, nil
+	}
 	return standards[name].within(v)
 }
 
 func (s *Schema) unknown(name string) error {
+	if s.event != "" {
+		return fmt.Errorf("the event %q has no property %q%s", s.event, name, didYouMean(name, s.names))
+	}
 	return fmt.Errorf("there is no attribute %q%s", name, didYouMean(name, s.names))
 }
 

@@ -66,7 +66,7 @@ func (t *PeopleEvent) Check(c *Checker) {
 func (f *EventFilter) check(c *Checker, path ...any) {
 	c.EventName(f.Event, append(slices.Clone(path), "event")...)
 	if f.Where != "" {
-		f.where = c.Condition(f.Where, append(slices.Clone(path), "where")...)
+		f.where = c.ConditionOn(f.Event, f.Where, append(slices.Clone(path), "where")...)
 	}
 }
 

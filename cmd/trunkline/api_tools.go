@@ -72,7 +72,7 @@ func (d *daemon) sendEvent(ctx context.Context, ref string, e *toolEvent) (*acte
 	for name, value := range e.Properties {
 		in.Properties[name] = looseJSON(value)
 	}
-	h, faults := in.Happened(time.Now().UTC().Truncate(time.Millisecond), "")
+	h, faults := in.Happened(d.rt.Schema(), time.Now().UTC().Truncate(time.Millisecond), "")
 	if err := faultsOf(faults); err != nil {
 		return nil, err
 	}

@@ -65,6 +65,15 @@ func TestCheckTellsMistakes(t *testing.T) {
 			want: `trunkline.yaml:4:33: url: 10.0.0.1 is refused: it is private (RFC 1918); allow_private lists exceptions`,
 		},
 		{
+			name: "property of an event", file: "flows/hello.yaml", old: "type: inbound_message, number: \"38591000001\", keywords: hello", new: "type: people_event, event: Bought, where: event.totl > 5",
+			more: [][3]string{{"flows/hello.yaml", "send_sms,", "send_sms, from: \"38591000001\","}, {"trunkline.yaml", "people:", "people:\n  events: [{event: Bought, properties: [{name: total, type: decimal}]}]"}},
+			want: `flows/hello.yaml:3:56: column 7: unknown field totl (did you mean "total"?)`,
+		},
+		{
+			name: "event declared twice", file: "trunkline.yaml", old: "people:", new: "people:\n  events: [{event: Bought}, {event: Bought}, {event: link_clicked}]",
+			want: "trunkline.yaml:5:37: event \"Bought\" is there already, at trunkline.yaml:5:20\ntrunkline.yaml:5:46: event \"link_clicked\" is one of ours: its properties are known already\ntrunkline: the configuration has 2 mistakes",
+		},
+		{
 			name: "wrong type", file: "carriers/demo.yaml", old: "routes:", new: "window: lots\nroutes:",
 			want: `carriers/demo.yaml:5:9: window: "lots" is not a whole number`,
 		},

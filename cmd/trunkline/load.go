@@ -47,6 +47,7 @@ type loader struct {
 	first  map[string]string // where a name was used first: "flow x" → file:line
 
 	attributes []flowengine.Attribute
+	eventTypes []flowengine.EventType
 	unsound    bool // a flow has mistakes, so it can't be told what there is of it
 	written    []writtenSegments
 	unreadable bool // a file that says what flows may refer to is not even YAML
@@ -75,11 +76,15 @@ func (l *loader) files() error {
 	policy := &s.Policy
 	policy.Check(func(path []any, message string) { doc.ErrorAt(path, "%s: %s", strict.PathText(path), message) })
 	l.people(doc, s.People.Attributes)
+	l.events(doc, s.People.Events)
 	l.numbers(doc, s.Numbers)
 	l.named(doc, s.Segments)
 	l.each(doc, "include", s.Include, l.include)
 	if l.config.schema, err = flowengine.NewSchema(l.attributes...); err != nil {
 		return errors.Join(asError(l.errs), err) // each attribute was checked: not reached
+	}
+	if l.config.schema, err = l.config.schema.WithEvents(l.eventTypes...); err != nil {
+		return errors.Join(asError(l.errs), err) // likewise
 	}
 	l.segments()
 	l.each(doc, "carriers", orDefault(s.Carriers, "carriers/*.yaml"), l.carrier)
@@ -226,6 +231,7 @@ func (l *loader) include(f file) {
 	doc := l.parse(f, &i)
 	l.unreadable = l.unreadable || doc.Root() == nil
 	l.people(doc, i.People.Attributes)
+	l.events(doc, i.People.Events)
 	l.numbers(doc, i.Numbers)
 	l.named(doc, i.Segments)
 	l.written[len(l.written)-1].last = true

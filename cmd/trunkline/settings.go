@@ -64,6 +64,7 @@ type included struct {
 
 type includedPeople struct {
 	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has."`
+	Events     []eventSettings     `yaml:"events" max:"1000" doc:"Kinds of People events, with their properties."`
 }
 
 type adminSettings struct {
@@ -99,6 +100,7 @@ type messageSettings struct {
 
 type peopleSettings struct {
 	Attributes []attributeSettings `yaml:"attributes" doc:"Attributes besides those that every person has: id, phone, email, created, firstName, lastName, middleName, address, city, country, gender, birthDate, preferredLanguage, externalId, timezone."`
+	Events     []eventSettings     `yaml:"events" max:"1000" doc:"Kinds of People events, with their properties: what comes with another property, or a value of another type, is refused. Events that are not declared may come too, with any properties."`
 	OnConflict string              `yaml:"on_conflict" enum:"merge,reject" default:"merge" doc:"When the contacts of a request or of a row of an import are those of several persons: they are merged into the oldest of them, or that is an error."`
 }
 

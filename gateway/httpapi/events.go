@@ -35,15 +35,16 @@ func (s *Server) eventRoutes() {
 type EventInput struct {
 	ID         string                     `json:"id,omitempty" maxLength:"128" doc:"Id of the event, for telling repetitions."`
 	Name       string                     `json:"name" minLength:"1" maxLength:"64" doc:"Name of the event."`
-	Properties map[string]json.RawMessage `json:"properties,omitempty" doc:"Properties by name: strings, numbers, true and false. A string that is an instant (RFC 3339) is kept as one."`
+	Properties map[string]json.RawMessage `json:"properties,omitempty" doc:"Properties by name: strings, numbers, true and false. A string that is an instant (RFC 3339) is kept as one. Of an event that is declared among people.events they have its types, and no others."`
 	At         *time.Time                 `json:"at,omitempty" doc:"When it happened; at most 90 days ago. Now, when left out."`
 	Create     bool                       `json:"create,omitempty" doc:"Make the person when the reference is an address that leads to nobody."`
 }
 
-// Happened reads an event; at is where it stands in the body.
-func (e *EventInput) Happened(now time.Time, at string) (*flowengine.Happened, []Fault) {
+// Happened reads an event; at is where it stands in the body. The schema may know the
+// types of its properties.
+func (e *EventInput) Happened(schema *flowengine.Schema, now time.Time, at string) (*flowengine.Happened, []Fault) {
 	var f faults
-	out := &flowengine.Happened{ID: e.ID, Name: e.Name, At: now, Props: properties(e.Properties, at+"/properties", &f)}
+	out := &flowengine.Happened{ID: e.ID, Name: e.Name, At: now, Props: eventProperties(schema.Event(e.Name), e.Properties, at+"/properties", &f)}
 	if e.At != nil {
 		out.At = e.At.UTC().Truncate(time.Millisecond)
 		if out.At.Before(now.Add(-eventPast)) || out.At.After(now.Add(eventFuture)) {
@@ -87,7 +88,7 @@ func (s *Server) sendEvent(ctx context.Context, in *eventInput) (*eventOutput, e
 	if err != nil {
 		return nil, err
 	}
-	e, wrong := in.Body.Happened(s.stamp(), "")
+	e, wrong := in.Body.Happened(s.rt.Schema(), s.stamp(), "")
 	if err := faults(wrong).err(); err != nil {
 		return nil, err
 	}
@@ -170,7 +171,7 @@ func (s *Server) eventOf(ctx context.Context, i int, e *personEvent, now time.Ti
 		out.Reason, out.Errors = "validation failed", []Fault{{Pointer: at + "/person", Detail: err.Error()}}
 		return out, nil
 	}
-	h, wrong := e.Happened(now, at)
+	h, wrong := e.Happened(s.rt.Schema(), now, at)
 	if len(wrong) > 0 {
 		out.Reason, out.Errors = "validation failed", wrong
 		return out, nil

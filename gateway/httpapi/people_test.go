@@ -180,6 +180,7 @@ func TestEvents(t *testing.T) {
 		{object{"name": ""}, []string{"/name"}},
 		{object{}, []string{"/name"}},
 		{object{"name": "x", "properties": object{"a b": 1, "c": []int{1}, "d": object{}, "e": 1e300}}, []string{"/properties/a b", "/properties/c", "/properties/d", "/properties/e"}},
+		{object{"name": "Rented", "properties": object{"days": "many", "prise": 1, "price": 9}}, []string{"/properties/days", "/properties/prise"}},
 		{object{"name": "x", "properties": object{"long": strings.Repeat("x", 5000)}}, []string{"/properties/long"}},
 	} {
 		s.post(Events, path, tt.body).is(422).wrong(tt.wrong...)

@@ -123,6 +123,10 @@ func (s *site) publish(flow string) {
 	if err != nil {
 		s.Fatal(err)
 	}
+	schema, err = schema.WithEvents(flowengine.EventType{Name: "Rented", Properties: []flowengine.Attribute{{Name: "days", Type: flowengine.Whole}, {Name: "price", Type: flowengine.Decimal}}})
+	if err != nil {
+		s.Fatal(err)
+	}
 	v, err := flowengine.ParseFlow("flow.yaml", []byte(flow), schema, nil)
 	if err != nil {
 		s.Fatal(err)

@@ -91,6 +91,18 @@ func attribute(schema *flowengine.Schema, name string, raw json.RawMessage) (flo
 	return schema.CoerceJSON(name, raw)
 }
 
+// eventProperties reads the properties of an event: as they come, or, of one that is
+// declared, by its schema. null leaves one out.
+func eventProperties(schema *flowengine.Schema, given map[string]json.RawMessage, at string, f *faults) (attrs flowengine.Attrs) {
+	if schema == nil {
+		return properties(given, at, f)
+	}
+	for _, a := range attributes(schema, given, at, f) {
+		attrs.Set(a.Name, a.Value)
+	}
+	return attrs
+}
+
 // properties reads the properties of an event or the variables of a run.
 func properties(given map[string]json.RawMessage, at string, f *faults) (attrs flowengine.Attrs) {
 	if len(given) > maxProperties {
