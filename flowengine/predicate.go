@@ -228,6 +228,7 @@ type valueLeaf struct {
 
 	only     []string // values that alone pass, as of valueKey; nil: not known
 	onlyType Type     // of them
+	bounds   []Value  // numbers that the value is compared with, and nothing else; nil: not known
 }
 
 // test looks at a value that is there.

@@ -249,6 +249,7 @@ func (c *predicateCompiler) value(kind nodeKind, name, label string, f family, t
 	n := node{kind: kind, value: valueLeaf{name: name, family: f, typed: typed, missing: op.missing, negate: op.negate, test: test, turn: leaf.turn}}
 	if test != nil {
 		n.value.only, n.value.onlyType = leaf.only(f)
+		n.value.bounds = leaf.bounds
 	}
 	return n, test != nil
 }
@@ -323,7 +324,8 @@ type leafCompiler struct {
 	sensitive   bool
 	anniversary bool
 	mar1        bool
-	turn        *turn // set by comparisons with now
+	turn        *turn   // set by comparisons with now
+	bounds      []Value // set by comparisons with numbers
 }
 
 // errorAt reports an error about one key of the comparison.

@@ -275,6 +275,7 @@ func numberTest(r relation) func(*leafCompiler) test {
 		if !ok {
 			return nil
 		}
+		c.bounds = []Value{want}
 		return func(v Value, _ *View) bool { return r.holds(compareNumbers(v, want)) }
 	}
 }
@@ -289,6 +290,7 @@ func numberBetween(c *leafCompiler) test {
 		c.errorAt("value", "nothing is between %s and %s: the lower number comes first", low, high)
 		return nil
 	}
+	c.bounds = []Value{low, high}
 	return func(v Value, _ *View) bool { return compareNumbers(low, v) <= 0 && compareNumbers(v, high) <= 0 }
 }
 

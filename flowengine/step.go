@@ -54,7 +54,7 @@ func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happe
 
 // watches says whether anything waits for a change of the profile.
 func (st *step) watches() bool {
-	if len(st.set.watchers.byKey)+len(st.set.watchers.byValue)+len(st.set.segments) > 0 {
+	if len(st.set.watchers.byKey)+len(st.set.watchers.byValue)+len(st.set.watchers.byBound)+len(st.set.segments) > 0 {
 		return true
 	}
 	for i := range st.passages.Runs {

@@ -21,10 +21,12 @@ const anyTag = "t:"
 
 // watchers finds by what has changed who looks at it: an entry point, a segment.
 // A condition that can only hold while an attribute has one of a few values is
-// found by the value, so that a thousand of them cost no more than one.
+// found by the value, so that a thousand of them cost no more than one; so is one that
+// compares a number, by whether the change passes what it compares with.
 type watchers[T comparable] struct {
 	byKey   map[string][]T
 	byValue map[string]*valueWatchers[T]
+	byBound map[string]*boundWatchers[T]
 }
 
 type valueWatchers[T comparable] struct {
@@ -34,7 +36,7 @@ type valueWatchers[T comparable] struct {
 }
 
 func newWatchers[T comparable]() watchers[T] {
-	return watchers[T]{map[string][]T{}, map[string]*valueWatchers[T]{}}
+	return watchers[T]{map[string][]T{}, map[string]*valueWatchers[T]{}, map[string]*boundWatchers[T]{}}
 }
 
 // watch enters x under everything that its condition looks at.
@@ -45,6 +47,10 @@ func (w *watchers[T]) watch(x T, p *Predicate) {
 		if p.root != nil {
 			if values, typ := p.root.requires(a); typ != Unset {
 				w.byValueOf(attrKey(a), typ).add(x, values)
+				continue
+			}
+			if bounds, ok := p.root.bounds(a); ok && len(bounds) > 0 {
+				w.byBoundOf(attrKey(a)).add(x, bounds)
 				continue
 			}
 		}
@@ -106,6 +112,9 @@ func (w *watchers[T]) concerned(changes []changed, also bool) (all []T) {
 			if also {
 				all = join(all, v.under(c.old))
 			}
+		}
+		if b := w.byBound[c.key]; b != nil {
+			all = join(all, b.passed(c.old, c.new))
 		}
 		tags = tags || c.key[:2] == anyTag
 	}
