@@ -20,8 +20,8 @@ func TestBenchFlow(t *testing.T) {
 
 // Growth counts from the first sample in which a fifth was done.
 func TestMemoryGrowth(t *testing.T) {
-	w := &memoryWatch{seen: []memorySample{{0, 10, 5}, {0.1, 90, 5}, {0.2, 50, 5}, {0.5, 45, 5}, {0.9, 58, 5}, {1, 52, 5}}}
-	if w.growth(residentOf) != 8 || w.top(residentOf) != 90 || w.growth(ownOf) != 0 {
+	w := &memoryWatch{seen: []memorySample{{0, 10, 5, 1}, {0.1, 90, 5, 2}, {0.2, 50, 5, 2}, {0.5, 45, 5, 2}, {0.9, 58, 5, 3}, {1, 52, 5, 2}}}
+	if w.growth(residentOf) != 8 || w.top(residentOf) != 90 || w.growth(ownOf) != 0 || w.growth(liveOf) != 1 {
 		t.Errorf("grown by %g to %g", w.growth(residentOf), w.top(residentOf))
 	}
 	var none *memoryWatch
