@@ -202,11 +202,20 @@ func (st *step) letGo(run *Run) {
 	}
 	if v := st.version(run); v != nil {
 		if n := v.Node(run.Element); n != nil {
-			if _, dials := n.Element.(caller); dials {
+			if dials(n.Element, run) {
 				st.hangUp(run.Sending, o)
 			}
 		}
 	}
+}
+
+// dials says whether what a run is sending at an element is a call.
+func dials(e Element, run *Run) bool {
+	if f, ok := e.(*Failover); ok {
+		return f.calls(run)
+	}
+	_, ok := e.(caller)
+	return ok
 }
 
 func (st *step) hangUp(call string, o Origin) {

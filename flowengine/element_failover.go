@@ -24,7 +24,7 @@ const usualSilence = 15 * time.Minute
 // (rules F1–F4).
 type Failover struct {
 	Channels []FailoverChannel `yaml:"channels" required:"true" min:"2" max:"10" doc:"The channels, the preferred one first."`
-	Until    string            `yaml:"until" enum:"delivered,accepted,opened" default:"delivered" doc:"What counts as getting through: the delivery report; that the carrier took the message; that a mail was opened, and for other channels the delivery report. A mail is delivered when its server took it and it did not come back within wait."`
+	Until    string            `yaml:"until" enum:"delivered,accepted,opened" default:"delivered" doc:"What counts as getting through: the delivery report; that the carrier took the message; that a mail was opened, and for other channels the delivery report. A call gets through when what it says was heard. A mail is delivered when its server took it and it did not come back within wait."`
 }
 
 // FailoverChannel is one attempt. What it sends says which options it has.
@@ -45,7 +45,7 @@ type failoverMessage interface {
 
 // failoverOptions is what each channel has, beside the options of its message.
 type failoverOptions struct {
-	Send string        `yaml:"send" enum:"sms,email" default:"sms" doc:"Channel."`
+	Send string        `yaml:"send" enum:"sms,email,voice" default:"sms" doc:"Channel."`
 	Wait time.Duration `yaml:"wait" min:"1m" max:"48h" doc:"How long to wait for the delivery report. Default: the message's validity; for a mail 15 minutes, from when a server took it."`
 }
 
@@ -59,19 +59,34 @@ type failoverMail struct {
 	MailMessage     `yaml:",inline"`
 }
 
+// failoverCall has no wait of its own: a call ends by itself, with its last attempt.
+type failoverCall struct {
+	Send         string `yaml:"send" enum:"sms,email,voice" default:"sms" doc:"Channel."`
+	VoiceMessage `yaml:",inline"`
+}
+
 func (m *SendOptions) validity() time.Duration { return m.Validity }
 
 // UnmarshalNode reads a channel.
 func (ch *FailoverChannel) UnmarshalNode(n *strict.Node) error {
-	if f := n.Field("send"); f != nil && f.Kind == strict.String && f.Text == channelEmail {
+	send := ""
+	if f := n.Field("send"); f != nil && f.Kind == strict.String {
+		send = f.Text
+	}
+	switch send {
+	case channelEmail:
 		var m failoverMail
 		n.Decode(&m)
 		*ch = FailoverChannel{m.Send, m.Wait, &m.MailMessage}
-		return nil
+	case channelVoice:
+		var m failoverCall
+		n.Decode(&m)
+		*ch = FailoverChannel{m.Send, 0, &m.VoiceMessage}
+	default:
+		var m failoverSMS
+		n.Decode(&m)
+		*ch = FailoverChannel{m.Send, m.Wait, &m.TextMessage}
 	}
-	var m failoverSMS
-	n.Decode(&m)
-	*ch = FailoverChannel{m.Send, m.Wait, &m.TextMessage}
 	return nil
 }
 
@@ -80,7 +95,8 @@ func (ch *FailoverChannel) JSONSchema() map[string]any {
 	is := func(channel string) map[string]any {
 		return map[string]any{"properties": map[string]any{"send": map[string]any{"const": channel}}, "required": []any{"send"}}
 	}
-	return map[string]any{"if": is(channelEmail), "then": strict.Subschema(failoverMail{}), "else": strict.Subschema(failoverSMS{}), "type": "object"}
+	rest := map[string]any{"if": is(channelVoice), "then": strict.Subschema(failoverCall{}), "else": strict.Subschema(failoverSMS{})}
+	return map[string]any{"if": is(channelEmail), "then": strict.Subschema(failoverMail{}), "else": rest, "type": "object"}
 }
 
 // Ports lists the outcomes of the element.
@@ -118,6 +134,9 @@ func (e *Failover) attempt(x *Passage) Outcome {
 			return Hold(hold, s.Expires)
 		}
 		id := x.Send(s)
+		if ch.call() != nil { // it ends by itself
+			return WaitForSend(id)
+		}
 		if s.Pacing.Paced() || ch.mail() { // its wait begins when it is accepted
 			return WaitForReport(id, time.Time{})
 		}
@@ -127,6 +146,18 @@ func (e *Failover) attempt(x *Passage) Outcome {
 }
 
 func (ch *FailoverChannel) mail() bool { return ch.send == channelEmail }
+
+// call is what is said when the channel is a call; nil when it is not.
+func (ch *FailoverChannel) call() *VoiceMessage {
+	m, _ := ch.message.(*VoiceMessage)
+	return m
+}
+
+// calls says whether a run is calling the person just now.
+func (e *Failover) calls(run *Run) bool {
+	ch := e.channel(run)
+	return ch != nil && ch.call() != nil
+}
 
 // patience is how long to wait for the report.
 func (ch *FailoverChannel) patience() time.Duration {
@@ -160,7 +191,7 @@ func (e *Failover) patience(run *Run) time.Duration {
 func (e *Failover) ends(run *Run, c Cause) bool {
 	switch c := c.(type) {
 	case *SendResult:
-		return !c.Accepted || e.Until == untilAccepted
+		return !c.Accepted || e.Until == untilAccepted || e.calls(run)
 	case *Report:
 		ch := e.channel(run)
 		return !c.Delivered || e.Until != untilOpened || ch == nil || !ch.mail()
@@ -176,7 +207,11 @@ func (e *Failover) Resume(x *Passage, c Cause) Outcome {
 	case *Opening, *Click:
 		return Take(portDelivered)
 	case *SendResult:
-		if c.Accepted {
+		if ch := e.channel(x.Run); ch != nil && ch.call() != nil {
+			if ch.call().heard(c) {
+				return Take(portDelivered)
+			}
+		} else if c.Accepted {
 			return Take(portDelivered)
 		}
 	case *Report:

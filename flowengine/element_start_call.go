@@ -25,7 +25,8 @@ func (e *StartCall) call() bool { return false }
 // Arrive calls. A call that the run still has ends.
 func (e *StartCall) Arrive(x *Passage) Outcome {
 	(&HangUp{Cause: "normal"}).Arrive(x)
-	return e.dial(x, nil, false)
+	s, notSent, hold := e.outbound(x, 0, nil, false)
+	return dial(x, s, notSent, hold)
 }
 
 // Resume goes on when somebody answers, or nobody does.

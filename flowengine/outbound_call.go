@@ -2,6 +2,7 @@ package flowengine
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"trunkline/ivr"
@@ -30,24 +31,30 @@ type CallOptions struct {
 // machineTime is how long a call listens who has answered.
 const machineTime = 4 * time.Second
 
-func (o *CallOptions) check(c *Checker) {
+func (o *CallOptions) check(c *Checker, path ...any) {
+	in := func(key string) []any { return append(path[:len(path):len(path)], key) }
 	if o.From != "" {
-		o.from = c.Sender(channelVoice, o.From, "from")
+		o.from = c.Sender(channelVoice, o.From, in("from")...)
 	}
 	if o.Category == "" {
 		o.Category = c.Settings.Category
 	}
 	if o.Window != nil {
-		o.Window.check(c, "window")
+		o.Window.check(c, in("window")...)
 	}
-	o.Speed.check(c, "speed")
+	o.Speed.check(c, in("speed")...)
 	o.timing = SendOptions{Category: o.Category, Window: o.Window, Speed: o.Speed, Validity: o.Validity}
 }
 
+// validity is how long the call may be tried.
+func (o *CallOptions) validity() time.Duration { return o.Validity }
+
 // dial calls the person, unless the person cannot or must not be called.
-func (o *CallOptions) dial(x *Passage, prompt *ivr.Prompt, message bool) Outcome {
-	s, notSent, hold := o.compose(x, prompt, message)
+func dial(x *Passage, s Send, notSent string, hold time.Time) Outcome {
 	switch {
+	case strings.HasPrefix(notSent, NotSentRenderError):
+		x.Log(NotSent, notSent)
+		return Take(portRenderError)
 	case notSent != "":
 		x.Log(NotSent, notSent)
 		return Take(portNotSent)
@@ -57,7 +64,9 @@ func (o *CallOptions) dial(x *Passage, prompt *ivr.Prompt, message bool) Outcome
 	return WaitForSend(x.Send(s))
 }
 
-func (o *CallOptions) compose(x *Passage, prompt *ivr.Prompt, message bool) (s Send, notSent string, hold time.Time) {
+// outbound makes the message that is a call. With a prompt the call is over when it was
+// said; message: to machines too.
+func (o *CallOptions) outbound(x *Passage, lane int, prompt *ivr.Prompt, message bool) (s Send, notSent string, hold time.Time) {
 	to, ok := x.Person.Address(Phone)
 	switch {
 	case !ok:
@@ -77,7 +86,7 @@ func (o *CallOptions) compose(x *Passage, prompt *ivr.Prompt, message bool) (s S
 		return s, NotSentRenderError + ": " + err.Error(), hold
 	}
 	s = Send{Channel: channelVoice, From: d.CallerID, To: to, Text: string(task), Marketing: o.Category == categoryMarketing}
-	notSent, hold = o.timing.time(x, &s, 0)
+	notSent, hold = o.timing.time(x, &s, lane)
 	return s, notSent, hold
 }
 
