@@ -87,14 +87,11 @@ func (p *phones) run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(p.readSIP)
 	for _, m := range p.media {
-		all.Go(func() { p.hear(m) })
+		all.Go(func() { p.hear(ctx, m) })
 	}
 	all.Go(func() { p.pace.run(ctx) })
 	<-ctx.Done()
 	p.sip.Close()
-	for _, m := range p.media {
-		m.conn.Close()
-	}
 	all.Wait()
 }
 

@@ -7,34 +7,46 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
-	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 
 	"trunkline/gateway/rtp/g711"
 )
 
-// mediaSocket carries the sound of many phones. Packets are read and written many at
-// a time, and the kernel notes when they came: that is the moment at which the daemon
-// sent them, however late we read.
+// mediaSocket carries the sound of many phones. It is read every millisecond, many
+// packets by one call, so that a packet wakes nobody; the kernel notes when they came:
+// that is the moment at which the daemon sent them, however late we read.
 type mediaSocket struct {
-	conn  *net.UDPConn
-	batch *ipv4.PacketConn
+	fd   int
+	port int
+	out  []outPacket
+	send []socketMessage
+}
+
+// outPacket is one that is to be sent.
+type outPacket struct {
+	data []byte
+	to   unix.RawSockaddrInet4
+	iov  unix.Iovec
+}
+
+// socketMessage is struct mmsghdr, recvmmsg(2).
+type socketMessage struct {
+	unix.Msghdr
+	len uint32
 }
 
 const (
 	soundBuffer    = 16 << 20
 	batchMost      = 256
-	soNoteTime     = syscall.SO_TIMESTAMPNS
 	packetLen      = 12 + 160
 	packetTime     = 20 * time.Millisecond
 	paceSlots      = 10
@@ -46,33 +58,86 @@ const (
 )
 
 func openMedia() (*mediaSocket, error) {
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil, err
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, soundBuffer) != nil { // for root: above the system's limit
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, soundBuffer)
 	}
-	var set error
-	err = raw.Control(func(fd uintptr) {
-		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soNoteTime, 1)
-		const force = 33 // SO_RCVBUFFORCE: above the system's limit, for root
-		if syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, force, soundBuffer) != nil {
-			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, soundBuffer)
-		}
-	})
-	if err := errors.Join(err, set); err != nil {
-		return nil, err
+	err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1), unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	name, err2 := unix.Getsockname(fd)
+	at, _ := name.(*unix.SockaddrInet4)
+	if err := errors.Join(err, err2); err != nil || at == nil {
+		return nil, fmt.Errorf("a socket for sound: %w", err)
 	}
-	return &mediaSocket{c, ipv4.NewPacketConn(c)}, nil
+	return &mediaSocket{fd: fd, port: at.Port}, nil
 }
 
-func (m *mediaSocket) port() int { return m.conn.LocalAddr().(*net.UDPAddr).Port }
+func (m *mediaSocket) close() { _ = unix.Close(m.fd) }
+
+// inRoom is room for the packets of one read.
+type inRoom struct {
+	heads    [batchMost]socketMessage
+	vectors  [batchMost]unix.Iovec
+	names    [batchMost]unix.RawSockaddrInet4
+	controls [batchMost][controlMessage]byte
+	data     [batchMost][512]byte
+}
+
+func newInRoom() *inRoom {
+	r := new(inRoom)
+	for i := range r.heads {
+		r.vectors[i].Base = &r.data[i][0]
+		r.vectors[i].SetLen(len(r.data[i]))
+		h := &r.heads[i]
+		h.Name, h.Control, h.Iov = (*byte)(unsafe.Pointer(&r.names[i])), &r.controls[i][0], &r.vectors[i]
+		h.SetIovlen(1)
+	}
+	return r
+}
+
+func (m *mediaSocket) receive(r *inRoom) int {
+	for i := range r.heads {
+		r.heads[i].Namelen = unix.SizeofSockaddrInet4
+		r.heads[i].SetControllen(controlMessage)
+	}
+	n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&r.heads[0])), batchMost, unix.MSG_DONTWAIT, 0, 0)
+	if e != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// queue puts a packet among those that flush sends.
+func (m *mediaSocket) queue(data []byte, to unix.RawSockaddrInet4) {
+	m.out = append(m.out, outPacket{data: data, to: to})
+}
+
+func (m *mediaSocket) flush() {
+	m.send = m.send[:0]
+	for i := range m.out {
+		o := &m.out[i]
+		o.iov.Base = &o.data[0]
+		o.iov.SetLen(len(o.data))
+		var h socketMessage
+		h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&o.to)), unix.SizeofSockaddrInet4, &o.iov
+		h.SetIovlen(1)
+		m.send = append(m.send, h)
+	}
+	for list := m.send; len(list) > 0; {
+		n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&list[0])), uintptr(len(list)), unix.MSG_DONTWAIT, 0, 0)
+		if e != 0 || n == 0 {
+			break
+		}
+		list = list[n:]
+	}
+	m.out = m.out[:0]
+}
 
 func (m *mediaSocket) description() string {
 	return fmt.Sprintf("v=0\r\no=phone 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0 %d\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-15\r\na=ptime:20\r\n",
-		m.port(), eventType, eventType, eventType)
+		m.port, eventType, eventType, eventType)
 }
 
 // heardSound is what a phone knows of the stream that comes; its socket's reader alone
@@ -86,28 +151,22 @@ type heardSound struct {
 	loud     bool // what it waits for
 }
 
-// hear reads a socket until it is closed.
-func (p *phones) hear(m *mediaSocket) {
-	messages := make([]ipv4.Message, batchMost)
-	for i := range messages {
-		messages[i] = ipv4.Message{Buffers: [][]byte{make([]byte, 1500)}, OOB: make([]byte, controlMessage)}
-	}
-	for {
-		n, err := m.batch.ReadBatch(messages, 0)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
+// hear reads a socket until ctx ends.
+func (p *phones) hear(ctx context.Context, m *mediaSocket) {
+	r := newInRoom()
+	for ctx.Err() == nil {
+		n := m.receive(r)
 		for i := range n {
-			x := &messages[i]
-			from, _ := x.Addr.(*net.UDPAddr)
-			if from == nil || x.N < 12 {
-				continue
-			}
-			if ph := p.ports[from.Port].Load(); ph != nil {
-				ph.packet(x.Buffers[0][:x.N], noted(x.OOB[:x.NN]))
+			port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&r.names[i].Port))[:])
+			if ph := p.ports[port].Load(); ph != nil && r.heads[i].len >= 12 {
+				ph.packet(r.data[i][:min(int(r.heads[i].len), len(r.data[i]))], noted(r.controls[i][:r.heads[i].Controllen]))
 			}
 		}
+		if n < batchMost {
+			time.Sleep(time.Millisecond)
+		}
 	}
+	m.close()
 }
 
 // noted is the time that the kernel noted, in ns.
@@ -116,7 +175,7 @@ func noted(oob []byte) int64 {
 	if len(oob) < head+16 {
 		return time.Now().UnixNano()
 	}
-	t := (*syscall.Timespec)(unsafe.Pointer(&oob[head]))
+	t := (*unix.Timespec)(unsafe.Pointer(&oob[head]))
 	return t.Nano()
 }
 
@@ -169,7 +228,7 @@ type outSound struct {
 	key       int // packets of a key that were sent; 0: none is pressed
 	began     uint32
 	next      time.Time // key
-	addr      *net.UDPAddr
+	addr      unix.RawSockaddrInet4
 	sequence  uint16
 	timestamp uint32
 }
@@ -193,8 +252,10 @@ func (p *pacer) add(ph *telephone) {
 		}
 	}
 	o := &ph.out
-	o.slot, o.addr, o.sequence, o.timestamp = slot+1, net.UDPAddrFromAddrPort(ph.remote), uint16(rand.Uint32()), rand.Uint32()
+	o.slot, o.sequence, o.timestamp = slot+1, uint16(rand.Uint32()), rand.Uint32()
 	o.next = time.Now().Add(time.Second + rand.N(keyEvery))
+	o.addr = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: ph.remote.Addr().As4()}
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&o.addr.Port))[:], ph.remote.Port())
 	o.packet[0] = 0x80
 	binary.BigEndian.PutUint32(o.packet[8:], rand.Uint32())
 	for i := range 160 {
@@ -224,27 +285,19 @@ func (p *pacer) remove(ph *telephone) {
 func (p *pacer) run(ctx context.Context) {
 	runtime.LockOSThread()
 	due := time.Now()
-	batches := map[*mediaSocket][]ipv4.Message{}
+	used := map[*mediaSocket]bool{}
 	for slot := 0; ctx.Err() == nil; slot = (slot + 1) % paceSlots {
 		time.Sleep(time.Until(due))
 		now := time.Now()
 		p.late.add(now.Sub(due))
 		due = due.Add(packetTime / paceSlots)
 		p.mu.Lock()
-		for m := range batches {
-			batches[m] = batches[m][:0]
-		}
 		for _, ph := range p.slots[slot] {
-			batches[ph.media] = append(batches[ph.media], ipv4.Message{Buffers: [][]byte{ph.out.frame(ph, now)}, Addr: ph.out.addr})
+			ph.media.queue(ph.out.frame(ph, now), ph.out.addr)
+			used[ph.media] = true
 		}
-		for m, list := range batches {
-			for len(list) > 0 {
-				n, err := m.batch.WriteBatch(list[:min(len(list), batchMost)], 0)
-				if err != nil {
-					break
-				}
-				list = list[n:]
-			}
+		for m := range used {
+			m.flush()
 		}
 		p.mu.Unlock()
 	}

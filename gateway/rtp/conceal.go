@@ -82,17 +82,26 @@ func (c *concealer) remember(played []int16) {
 }
 
 // bestLag finds by how many samples x[at:at+n] resembles what came before it
-// most, from low to high samples.
+// most, from low to high samples. It looks at every fourth sample first, and then
+// closely around the best place: voices have little above 1 kHz that tells their pitch.
 func bestLag(x []int16, at, n, low, high int) int {
+	const coarse = 4
+	around := resembling(x, at, n, low, high, coarse)
+	return resembling(x, at, n, max(low, around-coarse+1), min(high, around+coarse-1), 1)
+}
+
+// resembling compares every step-th sample, at every step-th lag.
+func resembling(x []int16, at, n, low, high, step int) int {
 	best, lag := 0.0, low
-	for l := low; l <= high; l++ {
-		var product, energy float64
-		for i := at; i < at+n; i++ {
-			product += float64(x[i]) * float64(x[i-l])
-			energy += float64(x[i-l]) * float64(x[i-l])
+	for l := low; l <= high; l += step {
+		now, before := x[at:at+n], x[at-l:at-l+n]
+		product, energy := int64(0), int64(0)
+		for i := 0; i < len(now) && i < len(before); i += step {
+			product += int64(now[i]) * int64(before[i])
+			energy += int64(before[i]) * int64(before[i])
 		}
-		if product > 0 && product*product > best*energy {
-			best, lag = product*product/energy, l
+		if p := float64(product); p > 0 && p*p > best*float64(energy) {
+			best, lag = p*p/float64(energy), l
 		}
 	}
 	return lag

@@ -38,16 +38,19 @@ func (s *Session) Quality() Quality {
 	defer s.mu.Unlock()
 	q, in := s.quality, &s.in
 	q.InboundCounts, q.Sent = in.counts, uint64(s.out.packets)
-	q.Late, q.Duplicate, q.Restarts = in.jitter.counts.late, in.jitter.counts.duplicate, in.jitter.counts.restarts
 	if !in.reception.started {
 		return q
 	}
+	q.Delay = samplesTime(minDelay)
+	if j := in.jitter; j != nil {
+		q.Late, q.Duplicate, q.Restarts = j.counts.late, j.counts.duplicate, j.counts.restarts
+		q.Delay = samplesTime(float64(j.delay()))
+		if played := j.counts.played; played > 0 {
+			q.Concealed = float64(j.counts.concealed) / float64(played)
+		}
+	}
 	q.Received, q.Lost = in.reception.received, in.reception.lost()
 	q.Jitter = samplesTime(in.reception.jitter)
-	q.Delay = samplesTime(float64(in.jitter.delay()))
-	if played := in.jitter.counts.played; played > 0 {
-		q.Concealed = float64(in.jitter.counts.concealed) / float64(played)
-	}
 	lost := float64(max(0, q.Lost)+int64(q.Late)) / float64(in.reception.expected())
 	q.MOS = MOS(q.RoundTrip/2+q.Delay+frameTime, min(1, lost))
 	return q
@@ -81,7 +84,7 @@ func (s *Session) report(now time.Time, more ...rtcp.Packet) {
 		return
 	}
 	if packet, ok := s.crypto.sealControl(packet); ok {
-		_, _ = s.pair.control.WriteToUDPAddrPort(packet, to)
+		s.pair.control.send(packet, to)
 	}
 }
 

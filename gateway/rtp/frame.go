@@ -44,13 +44,14 @@ func (o *outbound) press(events bool, d dtmf.Digit, samples int) error {
 
 // Tick is one frame in both directions; the wheel calls it every 20 ms.
 func (s *Session) Tick(now time.Time) {
+	s.collect()
 	heard, said := &s.in.frame, &s.out.frame // this goroutine's alone
 	s.mu.Lock()
 	if s.ended || !s.terms.agreed {
 		s.mu.Unlock()
 		return
 	}
-	s.in.jitter.get(s.clock(now), heard)
+	s.hearFrame(now, heard)
 	if s.terms.event < 0 {
 		s.in.detector.Detect(heard[:], s.pressed)
 	}
@@ -70,6 +71,18 @@ func (s *Session) Tick(now time.Time) {
 	s.mu.Unlock()
 	if other != nil {
 		other.inbox.put(heard)
+	}
+}
+
+// hearFrame is the next frame of the peer's sound, silence when nobody listens to it.
+func (s *Session) hearFrame(now time.Time, heard *[frameLen]int16) {
+	in := &s.in
+	switch {
+	case s.heeded():
+		in.buffer().get(s.clock(now), heard)
+	case in.jitter != nil && in.jitter.running:
+		in.jitter.running = false
+		*heard = [frameLen]int16{}
 	}
 }
 
@@ -151,7 +164,7 @@ func (s *Session) send(payloadType uint8, timestamp uint32, marker bool, payload
 	o.packets++
 	o.octets += uint32(len(payload))
 	if packet, ok := s.crypto.seal(o.buffer[:n]); ok {
-		_, _ = s.pair.media.WriteToUDPAddrPort(packet, to)
+		s.pair.media.send(packet, to)
 	}
 }
 

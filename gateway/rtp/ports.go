@@ -3,7 +3,6 @@ package rtp
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -25,6 +24,8 @@ type Ports struct {
 	mu      sync.Mutex
 	waiting []resting // in the order of their return
 	inUse   int
+
+	batches sync.Pool // of *batch: room for what is read, which nobody needs between two ticks
 }
 
 type resting struct {
@@ -34,7 +35,7 @@ type resting struct {
 
 // NewPorts makes a pool of the pairs from first to last, both included.
 func NewPorts(addr netip.Addr, first, last uint16, quarantine time.Duration) (*Ports, error) {
-	p := &Ports{addr: addr, quarantine: quarantine}
+	p := &Ports{addr: addr, quarantine: quarantine, batches: sync.Pool{New: func() any { return newBatch() }}}
 	for port := int(first) + int(first)%2; port+1 <= int(last); port += 2 {
 		p.waiting = append(p.waiting, resting{port: uint16(port)})
 	}
@@ -46,7 +47,7 @@ func NewPorts(addr netip.Addr, first, last uint16, quarantine time.Duration) (*P
 
 // pair is two open sockets.
 type pair struct {
-	media, control *net.UDPConn
+	media, control *datagrams
 	port           uint16
 }
 
@@ -67,13 +68,13 @@ func (p *Ports) open() (pair, error) {
 }
 
 func listen(addr netip.Addr, port uint16) (pair, error) {
-	media, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port)))
+	media, err := listenDatagrams(netip.AddrPortFrom(addr, port))
 	if err != nil {
 		return pair{}, err
 	}
-	control, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, port+1)))
+	control, err := listenDatagrams(netip.AddrPortFrom(addr, port+1))
 	if err != nil {
-		media.Close()
+		media.close()
 		return pair{}, err
 	}
 	return pair{media, control, port}, nil

@@ -12,13 +12,12 @@ import (
 
 // inbound is the stream from the peer.
 type inbound struct {
-	jitter    jitterBuffer
+	jitter    *jitterBuffer // nil until somebody listens
 	reception reception
 	keys      dtmf.Receiver
 	detector  dtmf.Detector
 	counts    InboundCounts
-	frame     [frameLen]int16  // played last
-	pcm       [maxPacket]int16 // of the last packet
+	frame     [frameLen]int16 // played last
 }
 
 // InboundCounts are packets of a session that were not played.
@@ -79,7 +78,7 @@ func (s *Session) law(payloadType uint8) (g711.Law, bool) {
 func (s *Session) hear(p *rtp.Packet, now int64) {
 	in := &s.in
 	if in.reception.started && in.reception.ssrc != p.SSRC { // another source: a transfer behind the peer
-		in.jitter.running = false
+		in.restart()
 		in.keys = dtmf.Receiver{}
 	}
 	if int(p.PayloadType) == s.terms.event {
@@ -93,9 +92,31 @@ func (s *Session) hear(p *rtp.Packet, now int64) {
 		return
 	}
 	in.reception.packet(now, p.SSRC, p.SequenceNumber, p.Timestamp)
-	if law, voice := s.law(p.PayloadType); voice && s.terms.listens {
-		n := law.Decode(in.pcm[:], p.Payload)
-		in.jitter.put(now, p.Timestamp, in.pcm[:n])
+	if law, voice := s.law(p.PayloadType); voice && s.terms.listens && s.heeded() {
+		var pcm [maxPacket]int16
+		n := law.Decode(pcm[:], p.Payload)
+		in.buffer().put(now, p.Timestamp, pcm[:n])
+	}
+}
+
+// heeded says whether somebody listens to the peer's sound: another leg, a recording, a
+// listener, or we to keys in it. Otherwise its packets are counted and that is all:
+// a caller in a menu says nothing that matters but keys.
+func (s *Session) heeded() bool {
+	return s.bridged != nil || s.recorder != nil || s.listener != nil || s.terms.event < 0
+}
+
+// buffer is the jitter buffer, made when it is needed first.
+func (in *inbound) buffer() *jitterBuffer {
+	if in.jitter == nil {
+		in.jitter = new(jitterBuffer)
+	}
+	return in.jitter
+}
+
+func (in *inbound) restart() {
+	if in.jitter != nil {
+		in.jitter.running = false
 	}
 }
 

@@ -2,16 +2,13 @@ package rtp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
-	"golang.org/x/sync/errgroup"
 
 	"trunkline/gateway/rtp/dtmf"
 	"trunkline/gateway/rtp/g711"
@@ -54,6 +51,7 @@ type Session struct {
 	lastHeard time.Time
 	silent    bool // Inactive was told
 	quality   Quality
+	frames    uint32 // ticks; the wheel's alone
 
 	inbox  inbox
 	crypto *protection // nil: packets are not encrypted
@@ -121,16 +119,10 @@ func (s *Session) Agree(a sdp.Agreed) error {
 // ports go to rest.
 func (s *Session) Run(ctx context.Context) error {
 	remove := s.config.Wheel.Add(s)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.read(ctx, s.pair.media, s.receive) })
-	group.Go(func() error { return s.read(ctx, s.pair.control, s.receiveControl) })
-	group.Go(func() error {
-		<-ctx.Done()
-		remove()
-		s.end()
-		return nil
-	})
-	return group.Wait()
+	<-ctx.Done()
+	remove()
+	s.end()
+	return nil
 }
 
 // end says goodbye and gives everything back.
@@ -149,40 +141,48 @@ func (s *Session) end() {
 	if recorder != nil {
 		recorder.Stop()
 	}
-	s.pair.media.Close()
-	s.pair.control.Close()
+	s.pair.media.close()
+	s.pair.control.close()
 	s.config.Ports.give(s.pair.port)
 }
 
 // maxPacket is longer than any packet that a peer may send us.
 const maxPacket = 1500
 
-// read hands packets to take until ctx ends. A peer whose port is closed
-// makes the socket report errors, which are no reason to stop listening.
-func (s *Session) read(ctx context.Context, conn *net.UDPConn, take func(packet []byte, from netip.AddrPort, now time.Time)) error {
-	buffer := make([]byte, maxPacket)
-	for {
-		n, from, err := conn.ReadFromUDPAddrPort(buffer)
-		switch {
-		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			return nil
-		case err != nil:
-			if !pauseFor(ctx, frameTime) {
-				return nil
-			}
-		default:
-			take(buffer[:n], unmapped(from), time.Now())
+// controlEvery is how often reports of the peer are looked for, in frames: their
+// times are noted by the system.
+const controlEvery = 25
+
+// collect takes what has come since the last frame.
+func (s *Session) collect() {
+	b := s.config.Ports.batches.Get().(*batch)
+	defer s.config.Ports.batches.Put(b)
+	for n := batchLen; n == batchLen; {
+		if n = s.read(s.pair.media, b); n == 0 {
+			break
 		}
+		for i := range n {
+			data, from, at := b.packet(i)
+			s.receive(data, from, at)
+		}
+	}
+	if s.frames++; s.frames%controlEvery != 0 {
+		return
+	}
+	for i := range s.read(s.pair.control, b) {
+		data, from, at := b.packet(i)
+		s.receiveControl(data, from, at)
 	}
 }
 
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
+// read reads a socket, which is open until the session has ended.
+func (s *Session) read(d *datagrams, b *batch) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return 0
 	}
+	return d.receive(b)
 }
 
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
