@@ -178,6 +178,11 @@ func (b *voiceBench) calls(ctx context.Context) (f callFigures, err error) {
 	}
 	fmt.Printf("  twice: %.0f/s made, %d failed, %d refused, %d sent again; served per second %v\n", twice.rate, twice.failed, twice.refused, twice.retransmitted, twice.served)
 	f.goodput = middle(twice.served) / f.clean
+	if b.profile {
+		if err := s.fetch(ctx, "/metrics", "harness.metrics"); err != nil {
+			return f, err
+		}
+	}
 	if !p.alive() {
 		b.problems = append(b.problems, "the daemon has ended by itself: "+p.output())
 	}

@@ -11,7 +11,7 @@ type Config struct {
 	Listen         []Listener    `yaml:"listen" max:"16" doc:"Addresses at which calls are taken and from which they are made; none switches calls off."`
 	MaxCalls       int           `yaml:"max_calls" default:"10000" min:"1" max:"1000000" doc:"Calls at once over all trunks; further ones get 503."`
 	CallsPerSecond float64       `yaml:"calls_per_second" default:"0" min:"0" doc:"New calls per second over all trunks; more get 503. 0 means no limit."`
-	MaxDelay       time.Duration `yaml:"max_delay" default:"100ms" min:"10ms" max:"5s" doc:"How late a new call may be looked at; when the machine falls behind further than this, new calls get 503 until it has caught up."`
+	MaxDelay       time.Duration `yaml:"max_delay" default:"300ms" min:"10ms" max:"5s" doc:"How long a new call may wait for its first answer; while the newest one waited longer, because the machine is behind, new calls get 503. Callers ask again after 500ms."`
 	MaxMessage     int           `yaml:"max_message" default:"32768" min:"4096" max:"65535" doc:"Largest message in octets; a larger one gets 513."`
 	SourceRate     float64       `yaml:"source_rate" default:"20000" min:"1" doc:"Messages per second from one IP address of a trunk; of what is more, requests get 503."`
 

@@ -424,8 +424,8 @@ func (e *Edge) socketFor(peer netip.Addr) *socket {
 	return any
 }
 
-// load tells how far behind we are: how late the newest call was looked at, and
-// whether others still wait.
+// load tells how far behind we are: how long the newest call that has got an answer
+// waited for its first one, and whether others still wait.
 type load struct {
 	waiting atomic.Int64
 	delay   atomic.Int64

@@ -14,6 +14,7 @@ import (
 type incoming struct {
 	*request
 	first       bool
+	waits       bool   // for its first answer: it counts among those that tell how far behind we are
 	key, merged string // where the table has it
 
 	last     []byte // the newest response, for when the INVITE comes again
@@ -48,7 +49,7 @@ func (e *Edge) newIncoming(r *request) *Leg {
 	}
 	l.dialog.learn(r.Message)
 	l.dialog.route(r.Message, false)
-	l.incoming = &incoming{request: r, first: true}
+	l.incoming = &incoming{request: r, first: true, waits: true}
 	l.onStream(r.path.stream)
 	return l
 }
@@ -81,7 +82,6 @@ func divertedBy(m *message.Message) string {
 // begin is the first thing that happens in a leg.
 func (l *Leg) begin() {
 	in := l.incoming
-	l.edge.load.note(time.Since(in.received))
 	if in.Body != "" {
 		offer, err := sdp.Parse([]byte(in.Body))
 		if err != nil {
@@ -167,6 +167,7 @@ func (l *Leg) tick() {
 // final sends a final response and repeats it until ACK comes. Over a reliable
 // path only a 2xx is repeated.
 func (l *Leg) final(in *incoming, status int, b []byte) {
+	l.looked(in)
 	in.final, in.status, in.last = true, status, b
 	if in.timer != nil {
 		in.timer.Stop()
@@ -179,6 +180,14 @@ func (l *Leg) final(in *incoming, status int, b []byte) {
 		return
 	}
 	in.timer = l.after(in.pause, l.tick)
+}
+
+// looked notes that the call gets its first answer, other than 100: the core knows it.
+func (l *Leg) looked(in *incoming) {
+	if in.waits {
+		in.waits = false
+		l.edge.load.note(time.Since(in.received))
+	}
 }
 
 // settle ends the INVITE's transaction. A repetition that comes later is
@@ -228,6 +237,7 @@ func (l *Leg) progress(status int, local *sdp.Local) {
 	if in == nil {
 		return
 	}
+	l.looked(in)
 	conf := l.trunk.conf.Load()
 	can := conf.Reliable != "never" && in.Lists(message.Supported, "100rel")
 	must := in.Lists(message.Require, "100rel")
