@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,22 +92,24 @@ func TestMessageOutsideOfFlows(t *testing.T) {
 			w.must(err)
 			synctest.Wait()
 		}
-		refuse := true
+		var refuse atomic.Bool
+		w.mu.Lock()
 		w.answer = func(*Message) (Outcome, bool) {
-			if refuse {
+			if refuse.Load() {
 				return Outcome{Fate: FateRetry, Carrier: "out", Code: "busy", After: time.Minute}, true
 			}
 			return Outcome{Fate: FateAccepted, Carrier: "out", Parts: 2, Keys: []string{"k1", "k2"}}, true
 		}
+		w.mu.Unlock()
 		for i, once := range []*Once{nil, {Key: [32]byte{200}, Request: [32]byte{1}}} {
 			id := []string{"api/1", "api/2"}[i]
-			refuse = true
+			refuse.Store(true)
 			send(id, once)
 			m := w.message(id)
 			if m.State != "queued" || len(m.Attempts) != 1 || m.Attempts[0].Code != "busy" || m.To != "385919" || !m.Queued.Equal(time.Now()) {
 				t.Errorf("%+v", m)
 			}
-			refuse = false
+			refuse.Store(false)
 			time.Sleep(2 * time.Minute)
 			if m = w.message(id); m.State != "accepted" || len(m.Attempts) != 2 || m.Attempts[1].Host != "out" || m.Units != 2 || m.Done.IsZero() {
 				t.Errorf("%+v", m)
