@@ -58,15 +58,24 @@ func (b *mailBench) queue(ctx context.Context, f *mailFigures) ([]string, error)
 		return nil, err
 	}
 	fmt.Printf("  %d mails queued in %s; on disk %.0f MB\n", b.queued, time.Since(began).Round(time.Second), folderSize(store))
-	if p, f.restart, err = s.startReady(ctx); err != nil {
-		return nil, err
+	var u usage
+	for _, run := range []string{"after filling", "again"} { // the first one has tables to merge
+		var took time.Duration
+		if p, took, err = s.startReady(ctx); err != nil {
+			return nil, err
+		}
+		defer p.kill()
+		if err := sleep(ctx, 20*time.Second); err != nil { // the first mails come due and go back
+			return nil, err
+		}
+		u, f.restart = p.usage(), max(f.restart, took)
+		fmt.Printf("  started %s: ready after %s; memory %.0f MB, of it anonymous %.0f MB, the rest are pages of the store's files\n", run, short(took), megabytes(u.rss), megabytes(u.anon))
+		if run != "again" {
+			if err := p.stop(patience); err != nil {
+				return nil, err
+			}
+		}
 	}
-	defer p.kill()
-	if err := sleep(ctx, 20*time.Second); err != nil { // the first ones come due and go back
-		return nil, err
-	}
-	u := p.usage()
-	fmt.Printf("  memory: %.0f MB, of it anonymous %.0f MB, the rest are pages of files\n", megabytes(u.rss), megabytes(u.anon))
 	if b.options.profile {
 		if err := s.fetch(ctx, "/debug/pprof/heap", "harness-queue.prof"); err != nil {
 			return nil, err
@@ -77,7 +86,8 @@ func (b *mailBench) queue(ctx context.Context, f *mailFigures) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	if waiting != b.queued {
+	// While some move to a later moment, the listing may see them twice or not at all.
+	if away := waiting - b.queued; away > b.queued/50 || -away > b.queued/50 {
 		return []string{fmt.Sprintf("%d mails were queued, and %d wait", b.queued, waiting)}, nil
 	}
 	return nil, nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -47,6 +48,7 @@ func (d *daemon) newEmail(s *settings) (*outbound.Edge, error) {
 			return compose.Compose(m, compose.Options{Files: d.source.folder()})
 		},
 		ReturnPath: returns.Sign, Reference: verp.Reference, Sent: d.rt.SentOn, Hostname: s.SMTP.Hostname, Log: d.log, Metrics: d.metrics,
+		Policies: filepath.Join(s.data(d.source), "mta-sts.jsonl"),
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -39,6 +40,8 @@ type Options struct {
 	// Sent tells how many messages went out from a domain on a day of Unix time, for
 	// plans of warming up.
 	Sent func(domain string, day int64) int
+	// Policies is a file in which policies of MTA-STS outlive the process; empty: they don't.
+	Policies string
 	// Hostname greets where the configuration names none.
 	Hostname string
 	Log      *slog.Logger          // slog.Default() when nil
@@ -170,7 +173,17 @@ func (e *Edge) build(c Config) (s *settings, err error) {
 			return nil, err
 		}
 		reach := func(a netip.Addr) bool { return e.current.Load().mayReach(a) }
+		var known map[string]*stsEntry
+		if old != nil {
+			known = old.sts.all()
+		}
 		s.sts = newSTS(s.resolver, s.roots, e.now, e.webPort, reach, func(reason string) { e.metrics.tls.WithLabelValues(bySTS, reason).Inc() })
+		if old == nil && e.options.Policies != "" {
+			if err := s.sts.load(e.options.Policies); err != nil {
+				e.log.Error("policies of MTA-STS are not as they were", "error", err)
+			}
+		}
+		maps.Copy(s.sts.known, known) // nobody has the store yet
 	}
 	for i := range s.config.Domains {
 		d := &s.config.Domains[i]
@@ -324,6 +337,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.dispatchAll()
 	e.mu.Unlock()
 
+	e.keepPolicies(ctx)
 	<-ctx.Done()
 	e.stop()
 	drain := time.AfterFunc(e.current.Load().config.DrainTimeout, e.cutOff)

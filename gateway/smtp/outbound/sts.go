@@ -34,6 +34,7 @@ const (
 	stsCached   = 20_000          // domains whose policies are remembered
 	stsAgain    = 5 * time.Minute // before a policy that could not be fetched is asked for again
 	stsPatterns = 100
+	stsName     = 255 // octets of a pattern
 )
 
 // stsPolicy is what a domain publishes of its servers.
@@ -85,7 +86,7 @@ func parseSTS(r io.Reader) (*stsPolicy, error) {
 			}
 			p.age = min(time.Duration(n)*time.Second, stsLongest)
 		case "mx":
-			if len(p.mx) < stsPatterns {
+			if len(p.mx) < stsPatterns && len(value) <= stsName {
 				p.mx = append(p.mx, strings.TrimSuffix(strings.ToLower(value), "."))
 			}
 		}
@@ -111,8 +112,9 @@ type stsStore struct {
 	now      func() time.Time
 	failed   func(reason string) // counts
 
-	mu    sync.Mutex
-	known map[string]*stsEntry
+	mu      sync.Mutex
+	known   map[string]*stsEntry
+	changed bool // since the policies were written
 }
 
 type stsEntry struct {
@@ -206,6 +208,9 @@ func (s *stsStore) remember(domain string, e *stsEntry) {
 			delete(s.known, other)
 			break
 		}
+	}
+	if old := s.known[domain]; e.policy != nil && (old == nil || old.policy != e.policy) {
+		s.changed = true
 	}
 	s.known[domain] = e
 }
