@@ -156,7 +156,11 @@ func (b *smppBench) trunkline(ctx context.Context) (*result, error) {
 			return nil, err
 		}
 	}
+	profiled := b.profileCalm(ctx, s.site)
 	if out.calm, err = r.steady(ctx, calm*out.peak.rate, b.warm, b.duration); err != nil {
+		return nil, err
+	}
+	if err := profiled(); err != nil {
 		return nil, err
 	}
 	out.verdict = s.verdict(ctx, p, 0)
@@ -177,6 +181,27 @@ func (b *smppBench) profileFull(ctx context.Context, r *rig, s *site, places int
 	}
 	r.settle(ctx)
 	return err
+}
+
+// profileCalm writes a profile of the daemon while the paced load runs, if one is
+// asked for. The function it returns waits for the end.
+func (b *smppBench) profileCalm(ctx context.Context, s *site) (wait func() error) {
+	if !b.options.profile {
+		return func() error { return nil }
+	}
+	const file = "harness-calm.prof"
+	done := make(chan error, 1)
+	go func() {
+		_ = sleep(ctx, b.warm)
+		done <- s.profile(ctx, b.duration, file)
+	}()
+	return func() error {
+		err := <-done
+		if err == nil {
+			fmt.Println("profile:", file)
+		}
+		return err
+	}
 }
 
 // kannel measures Kannel, with the number of binds that serves it best.

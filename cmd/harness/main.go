@@ -88,7 +88,7 @@ func run(args []string) error {
 	o.flags.StringVar(&o.dir, "dir", "", "where the data goes; default: the system's folder for temporary files")
 	o.flags.BoolVar(&o.keep, "keep", false, "keep the data")
 	if c.daemon {
-		o.flags.BoolVar(&o.profile, "profile", false, "write a CPU profile of the daemon under full load")
+		o.flags.BoolVar(&o.profile, "profile", false, "write CPU profiles of the daemon under full load and under the paced one")
 	}
 	work := c.run(o)
 	if err := o.flags.Parse(args[1:]); err != nil {
