@@ -8,7 +8,8 @@ import (
 	"trunkline/storage"
 )
 
-// Apply implements [storage.Store]: one engine transaction, one sync.
+// Apply implements [storage.Store]: one engine transaction, and one sync, which
+// batches of others may share.
 func (s *Store) Apply(b *storage.Batch) error {
 	if !s.calls.enter() {
 		return storage.ErrClosed
@@ -33,13 +34,19 @@ func (s *Store) Apply(b *storage.Batch) error {
 	if err != nil {
 		return fmt.Errorf("applying a batch of %d operations: %w", b.Len(), translate(err))
 	}
+	s.places <- struct{}{}
+	defer func() { <-s.places }()
 	s.order.Lock()
 	ts := s.next
 	s.next++
+	w.mark(byte(ts - s.settled.Load()))
 	err = txn.CommitAt(ts, w.done)
 	s.order.Unlock()
 	if err == nil {
 		err = <-w.result
+	}
+	if err == nil {
+		err = s.logs.wait()
 	}
 	return s.settle(ts, err)
 }
@@ -95,19 +102,28 @@ func (w *writer) fill(db *engine.DB, b *storage.Batch) (*engine.Txn, error) {
 	txn := db.NewTransactionAt(newest, true)
 	i := 0
 	for op := range b.Ops() {
-		var err error
+		entry := &w.entries[i]
+		*entry = engine.Entry{Key: op.Key, Value: op.Value, ExpiresAt: uint64(op.Expires)}
 		if op.Kind == storage.OpDelete {
-			err = txn.Delete(op.Key)
-		} else {
-			entry := &w.entries[i]
-			*entry = engine.Entry{Key: op.Key, Value: op.Value, ExpiresAt: uint64(op.Expires)}
-			err = txn.SetEntry(entry)
+			*entry = engine.Entry{Key: op.Key, ExpiresAt: longAgo}
 		}
-		if err != nil {
+		if err := txn.SetEntry(entry); err != nil {
 			txn.Discard()
 			return nil, err
 		}
 		i++
 	}
 	return txn, nil
+}
+
+// longAgo is the expiry of an entry that stands for a deletion: one of the engine's
+// own would have no room for the mark.
+const longAgo = 1
+
+// mark notes with every entry of the batch, in the byte that the engine leaves to
+// its user, how many batches, with this one, are not settled; see inspectLog.
+func (w *writer) mark(unsettled byte) {
+	for i := range w.entries {
+		w.entries[i].UserMeta = unsettled
+	}
 }

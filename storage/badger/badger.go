@@ -72,6 +72,9 @@ type Store struct {
 	calls calls
 	pins  pins
 	space space
+	logs  *logSync
+	// places are for batches that are written and not synced yet.
+	places chan struct{}
 
 	// order makes "take the next timestamp" and "enter the engine's queue" one
 	// step.
@@ -154,6 +157,8 @@ func open(opts Options, tune engine.Options) (_ *Store, err error) {
 		tune:  tune.WithLogger(logger{opts.Log, pace}),
 		pace:  pace,
 		space: space{dir: opts.Dir, reserve: opts.ReserveBytes, free: freeBytes},
+
+		places: make(chan struct{}, unsyncedMost),
 	}
 	s.turned.L = &s.turn
 	s.calls.idle = make(chan struct{}, 1)
@@ -175,6 +180,9 @@ func open(opts Options, tune engine.Options) (_ *Store, err error) {
 		return nil, err
 	}
 	pace.follow(s.backlog)
+	if s.logs, err = newLogSync(opts.Dir); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
 	newest := s.db.MaxVersion()
 	s.next = newest + 1
 	s.settled.Store(newest)
@@ -231,7 +239,7 @@ func (s *Store) Close() error {
 		return storage.ErrClosed
 	}
 	s.pace.end()
-	err := s.db.Close()
+	err := errors.Join(s.db.Close(), s.logs.close())
 	if lockErr := s.lock.Close(); err == nil {
 		err = lockErr
 	}

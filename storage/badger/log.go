@@ -129,11 +129,12 @@ func inspectValueLog(data []byte, _ *pb.DataKey) error {
 	return nil
 }
 
-// inspectLog tells a log that a crash cut off from one that was damaged. Batches
-// are written one after the other, each synced before the next begins, so a
-// crash can leave a mess of one batch at most. If a batch has ended behind it
-// then it had been acknowledged, and the engine would drop both. That the last
-// batch of all is bad proves nothing.
+// inspectLog tells a log that a crash cut off from one that was damaged. A crash
+// leaves a mess of batches that were not synced, and nothing acknowledged lies
+// behind the first of them. Each batch says which ones were settled when it was
+// written (see writer.mark): when one that did is there and an earlier one that it
+// names is bad, then that one had been acknowledged, and the engine would drop both.
+// That a batch is bad which nobody names proves nothing.
 func inspectLog(data []byte, key *pb.DataKey) error {
 	if len(data) == 0 {
 		return nil
@@ -146,8 +147,7 @@ func inspectLog(data []byte, key *pb.DataKey) error {
 	if start != len(data) && !hasRoom(data[start:]) {
 		return fmt.Errorf("it is cut off in the batch at byte %d", start)
 	}
-	ends := 0
-	for pos := start; ; {
+	for from, pos := start, start; ; {
 		at := bytes.Index(data[pos:], logEndMark)
 		if at < 0 {
 			return nil
@@ -162,12 +162,33 @@ func inspectLog(data []byte, key *pb.DataKey) error {
 		if !ok {
 			return fmt.Errorf("the record at byte %d can't be decrypted with the key that the header names", pos)
 		}
-		// Which batch is bad is unknown if it is the first of the log.
-		if ends++; ends > 1 || torn != 0 && ts != torn {
+		if torn == 0 { // the first batch of the log: it is this one, or one before it
+			torn = ts
+		}
+		if settled, known := log.settled(from, pos, ts); known && settled >= torn {
 			return fmt.Errorf("the batch at byte %d is bad and batches that were written after it follow", start)
 		}
 		pos += r.size
+		from = pos
 	}
+}
+
+// settled returns up to which timestamp all was settled when the batch of ts was
+// written. Its records lie somewhere from there on until its end.
+func (l batchLog) settled(from, end int, ts uint64) (settled uint64, known bool) {
+	unsettled := byte(0)
+	for pos := from; pos < end; {
+		r, ok := l.record(pos)
+		if !ok || r.flags&logInBatch == 0 || pos+r.size > end || l.timestamp(pos, r) != ts {
+			pos++
+			continue
+		}
+		known = true
+		unsettled = max(unsettled, r.mark)
+		pos += r.size
+	}
+	// An earlier version wrote no marks, and synced each batch before the next.
+	return ts - uint64(max(unsettled, 1)), known
 }
 
 // hasRoom reports whether a log that ends with tail is as long as it was created.
@@ -215,8 +236,9 @@ func (l batchLog) replay() (end int, next uint64) {
 // logRecord is what surrounds a key and a value.
 type logRecord struct {
 	flags      byte
-	key, value int // lengths
-	body       int // where the key begins, from the start of the record
+	mark       byte // that is the user's
+	key, value int  // lengths
+	body       int  // where the key begins, from the start of the record
 	size       int
 }
 
@@ -239,7 +261,7 @@ func (l batchLog) record(pos int) (r logRecord, ok bool) {
 	if fields[0] < timestampBytes || fields[0] > logMaxField || fields[1] > logMaxField {
 		return r, false
 	}
-	r = logRecord{flags: data[0], key: int(fields[0]), value: int(fields[1]), body: body}
+	r = logRecord{flags: data[0], mark: data[1], key: int(fields[0]), value: int(fields[1]), body: body}
 	end := r.body + r.key + r.value
 	r.size = end + crc32.Size
 	return r, r.size <= len(data) &&

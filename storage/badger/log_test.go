@@ -2,12 +2,15 @@ package badger
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4/y"
 	"pgregory.net/rapid"
 
 	"trunkline/storage"
@@ -155,4 +158,45 @@ func TestInspectorsSurviveAnything(t *testing.T) {
 		_ = hidesRecords(data)
 		_ = inspectValueLog(data, nil)
 	})
+}
+
+// When the power goes, batches that were written beside each other may be lost one
+// by one: what follows a bad one is damage only if it was written after that was
+// settled.
+func TestLogAcceptsBatchesWrittenSideBySide(t *testing.T) {
+	data, ends := realLog(t, 4)
+	for _, test := range []struct {
+		name    string
+		mark    byte // of the third and the fourth batch
+		damaged bool
+	}{
+		{"an earlier version wrote no marks", 0, true},
+		{"one after the other", 1, true},
+		{"the second was not settled for the third", 2, true}, // but for the fourth
+		{"the second was not settled for either", 3, false},
+	} {
+		full := whole(data)
+		remark(full, ends[1], ends[3], test.mark)
+		clear(full[ends[0]:ends[1]])
+		if err := inspectLog(full, nil); (err != nil) != test.damaged {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// remark sets the mark of all records in a part of a log.
+func remark(data []byte, from, to int, mark byte) {
+	log := batchLog{data: data}
+	for pos := from; pos < to; {
+		r, ok := log.record(pos)
+		if !ok {
+			panic("no record")
+		}
+		if r.flags&logInBatch != 0 {
+			data[pos+1] = mark
+			sum := data[pos+r.size-crc32.Size : pos+r.size]
+			binary.BigEndian.PutUint32(sum, crc32.Checksum(data[pos:pos+r.size-crc32.Size], y.CastagnoliCrcTable))
+		}
+		pos += r.size
+	}
 }

@@ -18,8 +18,9 @@ const (
 // tuned returns the engine's options.
 func tuned(opts Options) engine.Options {
 	tune := engine.DefaultOptions(opts.Dir).
-		// Durability: every batch is synced before it is acknowledged.
-		WithSyncWrites(true).
+		// Every batch is synced before it is acknowledged, but not by the engine:
+		// see logSync.
+		WithSyncWrites(false).
 		// A key has one writer: there are no conflicts to detect, and nobody
 		// reads a version older than the oldest snapshot.
 		WithDetectConflicts(false).
@@ -49,6 +50,9 @@ func tuned(opts Options) engine.Options {
 		// them each lookup would decrypt one. A store that is not encrypted any
 		// more has tables from before. Clear indexes take no room here.
 		WithIndexCacheSize(64 << 20).
+		// A look for what is not there, which every message of somebody new is, asks
+		// the filter of each table of level 0; one that errs costs as much as twenty.
+		WithBloomFalsePositive(0.001).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(false).
 		WithNumGoroutines(1)
