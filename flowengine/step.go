@@ -35,9 +35,27 @@ func (s *Set) Step(p *Person, ps *Passages, c Cause, now time.Time) *Result {
 // StepWith is Step for a person whose People events are known: events lists
 // those of a name, in any order. It is asked only when a condition looks at them.
 func (s *Set) StepWith(p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
-	st := &step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), begin: profileOf(p), isNew: p.New}
+	return s.StepIn(new(Work), p, ps, events, c, now)
+}
+
+// Work is memory that steps use one after the other. What a step returns is valid
+// until the next one that uses the same memory; what its fields refer to, except for
+// the Log, stays.
+type Work struct {
+	step step
+	log  []Event
+}
+
+// StepIn is StepWith in memory that was used before.
+func (s *Set) StepIn(w *Work, p *Person, ps *Passages, events func(name string) []Happened, c Cause, now time.Time) *Result {
+	st := &w.step
+	*st = step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), begin: profileOf(p), isNew: p.New}
 	st.result = &st.own
-	st.result.Log = make([]Event, 0, usualEvents(c))
+	if w.log == nil {
+		w.log = make([]Event, 0, usualEvents)
+	}
+	st.result.Log = w.log[:0]
+	defer func() { w.log = st.result.Log[:0] }()
 	if st.watches() {
 		before := st.begin
 		st.before = &before
@@ -148,16 +166,9 @@ type step struct {
 	own      Result     // what result points at
 }
 
-// usualEvents is room for what happens in most steps that a cause makes.
-func usualEvents(c Cause) int {
-	switch c.(type) {
-	case *Report:
-		return 1
-	case *SendResult:
-		return 5
-	}
-	return 8 // a message comes in, the profile is written, an answer goes out
-}
+// usualEvents is room for what happens in most steps: a message comes in, the
+// profile is written, an answer goes out.
+const usualEvents = 8
 
 // enter begins a run at an entry point. The entry was admitted before.
 func (st *step) enter(ref entryRef, with *Run) {

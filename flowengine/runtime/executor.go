@@ -62,6 +62,7 @@ type executor struct {
 	shares                 map[string]share  // of them, by source
 	started                int64             // Unix ms; rows that are older may have been sent before a crash
 	record, value, scratch []byte            // buffers
+	stepWork               flowengine.Work   // of one step after the other
 
 	current, spare *batch
 	inflight       *batch

@@ -239,7 +239,7 @@ func (tx *txn) step(m *member, c flowengine.Cause) *flowengine.Result {
 	}
 	look := m.person.Look
 	m.person.New = !m.exists
-	r := set.StepWith(&m.person, &m.passages, tx.ex.eventsOf(m), c, tx.now)
+	r := set.StepIn(&tx.ex.stepWork, &m.person, &m.passages, tx.ex.eventsOf(m), c, tx.now)
 	m.person.New = false
 	if !m.exists {
 		tx.create(m)
