@@ -187,12 +187,34 @@ const (
 // recordsMost bounds what is kept of one answer.
 const recordsMost = 64
 
-// read takes the records of the kind out of an answer, aliases followed.
+// aliasesMost is how many aliases are followed from a name.
+const aliasesMost = 8
+
+// owner is the name that the records of a question belong to: aliases are followed as the
+// answer has them. What it says of other names was not asked for, and is not believed.
+func owner(m *dns.Msg, name string) string {
+	for range aliasesMost {
+		next := ""
+		for _, rr := range m.Answer {
+			if alias, ok := rr.(*dns.CNAME); ok && strings.EqualFold(alias.Hdr.Name, name) {
+				next = dns.CanonicalName(alias.Target)
+				break
+			}
+		}
+		if next == "" {
+			return name
+		}
+		name = next
+	}
+	return ""
+}
+
+// read takes the records of the kind out of an answer.
 func (r *Resolver) read(m *dns.Msg, q question) Answer {
 	a := Answer{Secure: r.trust && m.AuthenticatedData}
-	ttl := ttlMost
+	ttl, name := ttlMost, owner(m, q.name)
 	for _, rr := range m.Answer {
-		if rr.Header().Rrtype == q.kind && len(a.Records) < recordsMost {
+		if rr.Header().Rrtype == q.kind && strings.EqualFold(rr.Header().Name, name) && len(a.Records) < recordsMost {
 			a.Records = append(a.Records, rr)
 		}
 		ttl = min(ttl, time.Duration(rr.Header().Ttl)*time.Second)
