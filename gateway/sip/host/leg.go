@@ -204,7 +204,13 @@ func (c *call) agreed(lg *leg, e sip.Media) {
 }
 
 func (c *call) answered(lg *leg, trace string) {
-	if lg.answered || lg.hung {
+	if lg.answered {
+		return
+	}
+	if lg.hung { // the answer crossed our hang-up: somebody may charge for it
+		if !lg.inbound() {
+			lg.record.Answered, lg.record.Status = time.Now(), 200
+		}
 		return
 	}
 	lg.answered = true
