@@ -167,6 +167,9 @@ func (b *voiceBench) calls(ctx context.Context) (f callFigures, err error) {
 			return f, err
 		}
 	}
+	if f.growth, err = b.grows(ctx, p, sip, int(0.8*f.clean)); err != nil {
+		return f, err
+	}
 	half, err := b.sipp(ctx, sip, int(f.clean/2), b.step)
 	if err != nil {
 		return f, err
@@ -187,6 +190,27 @@ func (b *voiceBench) calls(ctx context.Context) (f callFigures, err error) {
 		b.problems = append(b.problems, "the daemon has ended by itself: "+p.output())
 	}
 	return f, nil
+}
+
+// grows is by how much the daemon's memory grows over so many calls, in KiB per 1,000.
+func (b *voiceBench) grows(ctx context.Context, p *process, sip string, rate int) (float64, error) {
+	if b.growth == 0 || rate == 0 {
+		return 0, nil
+	}
+	if err := sleep(ctx, 2*time.Second); err != nil {
+		return 0, err
+	}
+	before := p.usage().rss
+	r, err := b.sipp(ctx, sip, rate, time.Duration(float64(b.growth)/float64(rate)*float64(time.Second)))
+	if err != nil {
+		return 0, err
+	}
+	if err := sleep(ctx, 2*time.Second); err != nil {
+		return 0, err
+	}
+	after := p.usage().rss
+	fmt.Printf("  %d calls more at %d/s: %d failed, %d refused, memory %d to %d MiB\n", r.calls, rate, r.failed, r.refused, before>>20, after>>20)
+	return (float64(after) - float64(before)) / 1024 / float64(b.growth) * 1000, nil
 }
 
 // middle is the mean of the seconds of a load without its first two and last ones.

@@ -283,7 +283,8 @@ func (p *pacer) remove(ph *telephone) {
 
 // run sends until ctx ends.
 func (p *pacer) run(ctx context.Context) {
-	runtime.LockOSThread()
+	runtime.LockOSThread() // like the daemon's: a phone has its own processor
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -15)
 	due := time.Now()
 	used := map[*mediaSocket]bool{}
 	for slot := 0; ctx.Err() == nil; slot = (slot + 1) % paceSlots {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"reflect"
 	goruntime "runtime"
@@ -183,7 +184,7 @@ func (d *daemon) openVoice(c *configuration) (err error) {
 	if err != nil {
 		return err
 	}
-	v := &voiceEdge{wheel: rtp.NewWheel(goruntime.GOMAXPROCS(0)), keep: s.Voice.Recordings.Keep}
+	v := &voiceEdge{wheel: rtp.NewWheel(soundThreads()), keep: s.Voice.Recordings.Keep}
 	ports, err := rtp.NewPorts(bound, uint16(s.Voice.Media.FirstPort), uint16(s.Voice.Media.LastPort), s.Voice.Media.Quarantine)
 	if err != nil {
 		return err
@@ -215,6 +216,18 @@ func (d *daemon) openVoice(c *configuration) (err error) {
 	}
 	d.voice = v
 	return nil
+}
+
+// soundThreads is how many threads keep the pace of sound: one per processor. Go gets
+// as many more to run at once, so that a frame which is due never waits until
+// something else gives way; the system prefers those threads then. An operator's
+// GOMAXPROCS is left as it is.
+func soundThreads() int {
+	n := goruntime.GOMAXPROCS(0)
+	if os.Getenv("GOMAXPROCS") == "" {
+		goruntime.GOMAXPROCS(2 * n)
+	}
+	return n
 }
 
 func (d *daemon) openPrompts(v *voiceSettings) (*prompt.Library, error) {

@@ -120,6 +120,7 @@ func (s *wheelShard) take(slot int) (tickers []Ticker, total int) {
 
 // run sleeps while the shard is empty.
 func (s *wheelShard) run(ctx context.Context) error {
+	favour()
 	for {
 		select {
 		case <-ctx.Done():
