@@ -182,6 +182,9 @@ func (b *voiceBench) calls(ctx context.Context) (f callFigures, err error) {
 	fmt.Printf("  twice: %.0f/s made, %d failed, %d refused, %d sent again; served per second %v\n", twice.rate, twice.failed, twice.refused, twice.retransmitted, twice.served)
 	f.goodput = middle(twice.served) / f.clean
 	if b.profile {
+		if err := s.fetch(ctx, "/debug/pprof/heap?gc=1", "harness.heap"); err != nil {
+			return f, err
+		}
 		if err := s.fetch(ctx, "/metrics", "harness.metrics"); err != nil {
 			return f, err
 		}
@@ -200,7 +203,7 @@ func (b *voiceBench) grows(ctx context.Context, p *process, sip string, rate int
 	if err := sleep(ctx, 2*time.Second); err != nil {
 		return 0, err
 	}
-	before := p.usage().rss
+	before := p.usage().anon // files of the store that are mapped are the system's to keep or not
 	r, err := b.sipp(ctx, sip, rate, time.Duration(float64(b.growth)/float64(rate)*float64(time.Second)))
 	if err != nil {
 		return 0, err
@@ -208,7 +211,7 @@ func (b *voiceBench) grows(ctx context.Context, p *process, sip string, rate int
 	if err := sleep(ctx, 2*time.Second); err != nil {
 		return 0, err
 	}
-	after := p.usage().rss
+	after := p.usage().anon
 	fmt.Printf("  %d calls more at %d/s: %d failed, %d refused, memory %d to %d MiB\n", r.calls, rate, r.failed, r.refused, before>>20, after>>20)
 	return (float64(after) - float64(before)) / 1024 / float64(b.growth) * 1000, nil
 }

@@ -145,7 +145,7 @@ func (b *voiceBench) sipp(ctx context.Context, to string, rate int, d time.Durat
 	}
 	// Callers take turns: the same one is not in two calls at once. Nobody speaks on
 	// these calls; port 9 discards what is played.
-	callers := "SEQUENTIAL,PRINTF=100000\n+38592%07d;9\n"
+	callers := "SEQUENTIAL,PRINTF=30000\n+38592%07d;9\n"
 	for name, text := range map[string]string{"call.xml": callerScenario, "callers.csv": callers} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return nil, err

@@ -218,14 +218,14 @@ func (d *daemon) openVoice(c *configuration) (err error) {
 	return nil
 }
 
-// soundThreads is how many threads keep the pace of sound: one per processor. Go gets
-// as many more to run at once, so that a frame which is due never waits until
-// something else gives way; the system prefers those threads then. An operator's
-// GOMAXPROCS is left as it is.
+// soundThreads is how many threads keep the pace of sound: one per processor. Go may
+// run one thread more at once than there are processors, so that a frame which is due
+// need not wait until something else gives way; the system prefers its thread then.
+// An operator's GOMAXPROCS is left as it is.
 func soundThreads() int {
 	n := goruntime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
-		goruntime.GOMAXPROCS(2 * n)
+		goruntime.GOMAXPROCS(n + 1)
 	}
 	return n
 }
