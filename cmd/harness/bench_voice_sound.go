@@ -78,7 +78,7 @@ func (r *soundRig) more(ctx context.Context, n int, to string, keys bool) error 
 		from := fmt.Sprintf("385921%06d", r.made)
 		r.made++
 		all.Go(func() {
-			if _, err := r.phones.call(ctx, from, to, keys); err != nil {
+			if err := r.patiently(ctx, from, to, keys); err != nil {
 				failed.Store(&err)
 			}
 		})
@@ -88,6 +88,19 @@ func (r *soundRig) more(ctx context.Context, n int, to string, keys bool) error 
 		return *err
 	}
 	return ctx.Err()
+}
+
+// patiently calls again after a moment when the daemon says that it is behind.
+func (r *soundRig) patiently(ctx context.Context, from, to string, keys bool) (err error) {
+	for range 5 {
+		if _, err = r.phones.call(ctx, from, to, keys); !errors.Is(err, errBehind) {
+			return err
+		}
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // sound is what was heard in some time.

@@ -56,6 +56,9 @@ type telephone struct {
 	heard heardSound
 }
 
+// errBehind says that the daemon takes no calls just now (503).
+var errBehind = errors.New("the call was refused with 503")
+
 // dialogHeaders are what requests within the call say.
 type dialogHeaders struct {
 	from, to, target string
@@ -260,6 +263,10 @@ func (ph *telephone) decided(code int, text string) {
 	ph.headers.to = header(text, "To")
 	if code >= 300 {
 		ph.all.send(ph.request("ACK", 1, ""))
+		if code == 503 {
+			ph.tell(errBehind)
+			return
+		}
 		ph.tell(fmt.Errorf("the call was refused with %d", code))
 		return
 	}
