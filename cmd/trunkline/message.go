@@ -85,26 +85,28 @@ func printMessage(w io.Writer, m *httpapi.Message) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	printAttempts(w, m)
+	if err := printAttempts(w, m); err != nil {
+		return err
+	}
 	for _, h := range m.History {
 		fmt.Fprintf(w, "  %s  %s\n", local(h.At), h.What)
 	}
 	return nil
 }
 
-func printAttempts(w io.Writer, m *httpapi.Message) {
+func printAttempts(w io.Writer, m *httpapi.Message) error {
 	if len(m.Attempts) == 0 {
-		return
+		return nil
 	}
 	noTLS := "-"
 	if m.Channel == string(gateway.Email) {
 		noTLS = "no TLS"
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer t.Flush()
 	fmt.Fprintln(t, "  ATTEMPT\tFATE\tCODE\tPEER\tTLS\tANSWER")
 	for i := range m.Attempts {
 		a := &m.Attempts[i]
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", local(a.At), a.Fate, orDash(a.Code), orDash(a.Host), cmp.Or(a.TLS, noTLS), a.Reply)
 	}
+	return t.Flush()
 }

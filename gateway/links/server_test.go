@@ -159,7 +159,7 @@ func TestAnswers(t *testing.T) {
 func TestPageLanguages(t *testing.T) {
 	for asked, want := range map[string]string{"": "en", "hr-HR,hr;q=0.9": "hr", "de-AT": "de", "ja": "en", "fr, de;q=0.5": "de"} {
 		for path, status := range map[string]int{"/old": 410, "/new": 404, "/broken": 503} {
-			r := httptest.NewRequest("GET", path, nil)
+			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.Header.Set("Accept-Language", asked)
 			w := httptest.NewRecorder()
 			newTestServer(t, new(stub)).ServeHTTP(w, r)
