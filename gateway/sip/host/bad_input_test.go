@@ -61,8 +61,7 @@ func TestAnswerCrossesHangUp(t *testing.T) {
 
 // A caller from whom no sound comes is hung up on after a while, and the record says why.
 func TestOneWayAudio(t *testing.T) {
-	w := newWorld(t, Forwarding{}, ivr.Task{Kind: ivr.KindCollect, Collect: &ivr.Collect{Min: 1, Max: 1, First: time.Minute, Between: time.Minute}})
-	w.host.options.Media.Inactivity = time.Second
+	w := newWorldThatWaits(t, time.Second, Forwarding{}, ivr.Task{Kind: ivr.KindCollect, Collect: &ivr.Collect{Min: 1, Max: 1, First: time.Minute, Between: time.Minute}})
 	over := make(chan sip.Cause, 1)
 	l := w.phone.line() // its session never learns where to send
 	_, err := w.phone.edge.Dial(sip.Dial{Trunk: "gateway", Called: "38591000003", Caller: "385911", Local: sdp.Local{Media: l.local().Media}}, func(e sip.Event) {

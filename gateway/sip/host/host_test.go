@@ -107,6 +107,12 @@ func ports(t *testing.T) *rtp.Ports {
 
 func newWorld(t *testing.T, forwarding Forwarding, tasks ...ivr.Task) *world {
 	t.Helper()
+	return newWorldThatWaits(t, 0, forwarding, tasks...)
+}
+
+// newWorldThatWaits is newWorld, whose host bears so much silence of a peer; 0: for ever.
+func newWorldThatWaits(t *testing.T, inactivity time.Duration, forwarding Forwarding, tasks ...ivr.Task) *world {
+	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	wheel := rtp.NewWheel(1)
 	w.media = rtp.Config{Ports: ports(t), Wheel: wheel, Follow: true}
@@ -127,7 +133,7 @@ func newWorld(t *testing.T, forwarding Forwarding, tasks ...ivr.Task) *world {
 		forwarding.MaxPair = 3
 	}
 	w.host = New(Options{
-		Core: w.core, Media: w.media, Advertised: loopback, Prompts: prompts, Recordings: recordings, Forwarding: forwarding, Log: log,
+		Core: w.core, Media: rtp.Config{Ports: w.media.Ports, Wheel: wheel, Follow: true, Inactivity: inactivity}, Advertised: loopback, Prompts: prompts, Recordings: recordings, Forwarding: forwarding, Log: log,
 		Prices: func(to string, _ time.Time) (Rate, bool) {
 			return Rate{PerMinute: 600_000, Increment: time.Second, Currency: "EUR"}, to != "38500"
 		},
