@@ -82,7 +82,7 @@ func (s *stsStore) save(file string) (err error) {
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name())
 			err = fmt.Errorf("MTA-STS policies: %w", err)
 		}
 	}()
