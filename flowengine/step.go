@@ -51,9 +51,6 @@ func (s *Set) StepIn(w *Work, p *Person, ps *Passages, events func(name string) 
 	st := &w.step
 	*st = step{set: s, person: p, passages: ps, events: events, now: now.UTC().Truncate(time.Millisecond), begin: profileOf(p), isNew: p.New}
 	st.result = &st.own
-	if w.log == nil {
-		w.log = make([]Event, 0, usualEvents)
-	}
 	st.result.Log = w.log[:0]
 	defer func() { w.log = st.result.Log[:0] }()
 	if st.watches() {
@@ -165,10 +162,6 @@ type step struct {
 	asked    []transfer // of runs that stand at one
 	own      Result     // what result points at
 }
-
-// usualEvents is room for what happens in most steps: a message comes in, the
-// profile is written, an answer goes out.
-const usualEvents = 8
 
 // enter begins a run at an entry point. The entry was admitted before.
 func (st *step) enter(ref entryRef, with *Run) {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -85,14 +84,8 @@ numbers: [{number: "%s", channel: voice}, {number: "%s", channel: voice}]
 	for name, text := range callsFlows {
 		files[name] = text
 	}
-	for name, text := range files {
-		name = filepath.Join(s.dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			return nil, "", err
-		}
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			return nil, "", err
-		}
+	if err := s.write(files); err != nil {
+		return nil, "", err
 	}
 	return s, sip, nil
 }

@@ -85,16 +85,24 @@ timers: {reconnect: 50ms, reconnect_max: 500ms}
 routes: [{prefix: ""}]
 `, smsc, smscID, smscPassword, bindsOut, window)
 	}
+	if err := s.write(files); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// write puts texts into files of the folder, by name.
+func (s *site) write(files map[string]string) error {
 	for name, text := range files {
 		name = filepath.Join(s.dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			return nil, err
+			return err
 		}
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // freeAddresses finds loopback ports that nobody uses at the moment.

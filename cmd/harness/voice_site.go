@@ -98,14 +98,8 @@ func newVoiceSite(o *options, phones string) (*site, string, error) {
 			return nil, "", err
 		}
 	}
-	for name, text := range files {
-		name = filepath.Join(s.dir, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			return nil, "", err
-		}
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			return nil, "", err
-		}
+	if err := s.write(files); err != nil {
+		return nil, "", err
 	}
 	return s, sip, nil
 }

@@ -65,17 +65,7 @@ func TestProtection(t *testing.T) {
 func TestEncryptedSessionsTalk(t *testing.T) {
 	ports, wheel := pool(t), NewWheel(1)
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 3)
-	go func() { ended <- wheel.Run(ctx) }()
-	var both [2]*Session
-	for i := range both {
-		s, err := NewSession(Config{Ports: ports, Wheel: wheel})
-		if err != nil {
-			t.Fatal(err)
-		}
-		both[i] = s
-		go func() { ended <- s.Run(ctx) }()
-	}
+	both, ended := runTwo(ctx, t, ports, wheel)
 	agree := func(i int, c *sdp.Crypto) {
 		peer := netip.AddrPortFrom(loopback, both[1-i].Port())
 		event := sdp.TelephoneEvent

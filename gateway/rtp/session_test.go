@@ -321,15 +321,12 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// Two sessions over real sockets, at the wheel's own pace, from opening to the
-// ports' rest.
-func TestTwoSessionsTalk(t *testing.T) {
-	ports, wheel := pool(t), NewWheel(1)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan error, 3)
+// runTwo runs a wheel and two sessions on it until ctx ends; then each of the three
+// sends how it ended.
+func runTwo(ctx context.Context, t *testing.T, ports *Ports, wheel *Wheel) (both [2]*Session, ended chan error) {
+	t.Helper()
+	ended = make(chan error, 3)
 	go func() { ended <- wheel.Run(ctx) }()
-	var both [2]*Session
 	for i := range both {
 		s, err := NewSession(Config{Ports: ports, Wheel: wheel})
 		if err != nil {
@@ -338,6 +335,16 @@ func TestTwoSessionsTalk(t *testing.T) {
 		both[i] = s
 		go func() { ended <- s.Run(ctx) }()
 	}
+	return both, ended
+}
+
+// Two sessions over real sockets, at the wheel's own pace, from opening to the
+// ports' rest.
+func TestTwoSessionsTalk(t *testing.T) {
+	ports, wheel := pool(t), NewWheel(1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	both, ended := runTwo(ctx, t, ports, wheel)
 	if ports.InUse() != 2 {
 		t.Errorf("%d pairs in use", ports.InUse())
 	}

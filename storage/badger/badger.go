@@ -191,7 +191,7 @@ func open(opts Options, tune engine.Options) (_ *Store, err error) {
 	s.pins.advance() // nobody reads what was overwritten before
 
 	if err := s.migrate(format, migrations); err != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return nil, errors.Join(err, s.db.Close(), s.logs.close())
 	}
 	return s, nil
 }

@@ -37,12 +37,19 @@ type logSync struct {
 	number int      // in its name
 }
 
-// newLogSync begins with the newest log of an engine that is open.
+// newLogSync begins with the newest log of an engine that is open; those before it
+// it has synced.
 func newLogSync(dir string) (*logSync, error) {
 	l := &logSync{dir: dir}
 	l.turned.L = &l.mu
-	if err := l.follow(); err != nil {
-		return nil, err
+	for moved := true; moved; {
+		var err error
+		if moved, err = l.search(); err == nil && moved {
+			err = syncData(l.log)
+		}
+		if err != nil {
+			return nil, translate(err)
+		}
 	}
 	if l.log == nil {
 		return nil, fmt.Errorf("the engine has no log in %q", dir)
@@ -81,58 +88,52 @@ func (l *logSync) sync() error {
 		if err := syncData(l.log); err != nil {
 			return err
 		}
-		next, err := os.Open(l.path(l.number + 1))
-		switch {
-		case err == nil:
-			l.log.Close()
-			l.log, l.number = next, l.number+1
-			if err := syncFolder(l.dir); err != nil {
-				return err
-			}
-		case !errors.Is(err, fs.ErrNotExist):
+		moved, err := l.moveTo(l.number + 1)
+		if err == nil && !moved && removed(l.log) { // the next one may be gone too
+			moved, err = l.search()
+		}
+		if err != nil || !moved {
 			return err
-		case removed(l.log): // the next one may be gone too
-			before := l.number
-			if err := l.follow(); err != nil || l.number == before {
-				return err
-			}
-		default:
-			return nil
 		}
 	}
 }
 
-// follow opens the newest log, and syncs those before it that were not known.
-func (l *logSync) follow() error {
+// search moves to the oldest log behind the known one, if there is any.
+func (l *logSync) search() (moved bool, err error) {
 	paths, err := withSuffix(l.dir, logSuffix)
 	if err != nil {
-		return err
+		return false, err
 	}
-	var numbers []int
+	var behind []int
 	for _, path := range paths {
 		n := 0
 		if _, err := fmt.Sscanf(filepath.Base(path), "%d"+logSuffix, &n); err == nil && (l.log == nil || n > l.number) {
-			numbers = append(numbers, n)
+			behind = append(behind, n)
 		}
 	}
-	slices.Sort(numbers)
-	for _, n := range numbers {
-		log, err := os.Open(l.path(n))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if l.log != nil {
-			l.log.Close()
-		}
-		l.log, l.number = log, n
-		if err := errors.Join(syncData(log), syncFolder(l.dir)); err != nil {
-			return err
+	slices.Sort(behind)
+	for _, n := range behind {
+		if moved, err := l.moveTo(n); moved || err != nil {
+			return moved, err
 		}
 	}
-	return nil
+	return false, nil
+}
+
+// moveTo makes a log the known one, if it is there.
+func (l *logSync) moveTo(number int) (moved bool, err error) {
+	next, err := os.Open(l.path(number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if l.log != nil {
+		l.log.Close()
+	}
+	l.log, l.number = next, number
+	return true, syncFolder(l.dir)
 }
 
 func (l *logSync) path(number int) string {
